@@ -1,0 +1,1 @@
+"""What happens to a task: submitting, looking, saving, storing, telling. No widgets, no Jupyter."""

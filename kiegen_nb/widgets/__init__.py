@@ -1,0 +1,1 @@
+"""What people see in a notebook: forms, the gallery, the studio. Never the wire."""
