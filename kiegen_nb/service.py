@@ -6,14 +6,13 @@ and sorts what comes back by `OutcomeKind` alone. ``kie.client`` is the first im
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kiegen_nb.tasks import AssetKind
-
 if TYPE_CHECKING:
     from kiegen_nb.errors import ServiceError
+    from kiegen_nb.tasks import AssetKind, GenerationTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,7 @@ class Request:
         api_model: the service's slug.
         provider_params: the JSON form the user sees and the store keeps.
         identity: hex sha256 of the canonical wire input; equal requests have equal identities.
-        time_limit: seconds of answered "running" after which the engine gives up looking.
-        asset_kind: what its results are expected to be.
+        body: what is sent.
     """
 
     service: str
@@ -35,8 +33,7 @@ class Request:
     api_model: str
     provider_params: dict[str, Any]
     identity: str
-    time_limit: float = 1800.0
-    asset_kind: AssetKind = AssetKind.IMAGE
+    body: dict[str, Any]
 
 
 class OutcomeKind(Enum):
@@ -81,7 +78,7 @@ class Outcome:
         result_json: the service's text of them.
         code: the service's code of a failure, as text.
         error: the reason, with REFUSED, NOT_SENT, UNCONFIRMED, UNCLEAR and DENIED.
-        message: the service's own words of a failure.
+        message: one or two sentences about a failure, ready to be shown.
         credits_consumed: what it cost, where the service says so.
         retry_after: seconds to wait before the next try, where the service says so.
     """
@@ -96,7 +93,6 @@ class Outcome:
     message: str = ""
     credits_consumed: float | None = None
     retry_after: float | None = None
-    sandbox: bool = field(default=False, compare=False)
 
 
 class Service(Protocol):
@@ -124,8 +120,11 @@ class Service(Protocol):
     async def create(self, request: Request) -> Outcome:
         """Send one create, exactly once; never raises for what the network or the service does."""
 
-    async def look(self, request: Request, external_task_id: str) -> Outcome:
-        """Ask once for a task's state; never raises for what the network or the service does."""
+    async def look(self, task: GenerationTask) -> Outcome:
+        """Ask once for an accepted task's state; never raises for what the network or the service does."""
+
+    def time_limit(self, task: GenerationTask) -> float:
+        """Return the seconds of answered "running" after which the engine gives up looking."""
 
     async def credits(self) -> float:
         """Return the account's balance in credits.

@@ -380,8 +380,13 @@ class Store:
             (account,),
         )
 
-    def create(self, account: str, body: Mapping[str, Any], entry: Mapping[str, Any]) -> Task:
+    def create(self, account: str, body: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Task:
         """Accept a task: within the limit, valid, affordable; charge it and store it.
+
+        Args:
+            account: The short hash of the key.
+            body: The decoded request, its ``input`` an object.
+            entry: The model's catalogue entry; None for a model that does not exist.
 
         Raises:
             RefusedError: 429, a refusal of ``plan``, or 402. Nothing is stored or charged then.
@@ -394,6 +399,8 @@ class Store:
             ).fetchone()[0]
             if self._limits and recent >= CREATES_PER_WINDOW:
                 raise RefusedError(429, "Your call frequency is too high. Please try again later.")
+            if entry is None:
+                raise RefusedError(422, UNKNOWN_MODEL)
             task = plan(self._next_id(), account, body, entry, now=now, speed=self.speed)
             if task.charged > self.balance(account):
                 raise RefusedError(402, "The current credits are insufficient. Please top up.")

@@ -48,6 +48,11 @@ class KieParams(BaseModel):
     asset_kind: ClassVar[AssetKind] = AssetKind.IMAGE
     time_limit: ClassVar[float] = IMAGE_TIME_LIMIT
 
+    service: str = "KIE"
+    model: str
+    api_model: str
+    input: KieInput
+
     @classmethod
     def build(cls, **fields: Any) -> Self:
         """Make parameters from flat fields: ``api_model`` and the names of ``input``.
@@ -89,7 +94,7 @@ class KieParams(BaseModel):
 
     def flat(self) -> dict[str, Any]:
         """Return ``api_model`` and the input fields that are set, the opposite of `build`."""
-        return {"api_model": getattr(self, "api_model", ""), **self.wire_input()}
+        return {"api_model": self.api_model, **self.wire_input()}
 
     def wire_input(self) -> dict[str, Any]:
         """Return the ``input`` object as it is sent: defaults filled in, nothing that is None."""
@@ -103,7 +108,7 @@ class KieParams(BaseModel):
 
     def wire(self) -> dict[str, Any]:
         """Return the body of the create call."""
-        return {"model": getattr(self, "api_model", ""), "input": self.wire_input()}
+        return {"model": self.api_model, "input": self.wire_input()}
 
     def identity(self) -> str:
         """Return the hex sha256 of the canonical wire input; callbacks are no part of it."""

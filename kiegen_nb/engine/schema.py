@@ -1,0 +1,114 @@
+"""The store's tables, and the way from a row to a task and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from kiegen_nb.tasks import Asset, GenerationTask
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+"""``schema`` is the schema version; ``revision`` counts write transactions, so that followers see what is new."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account", String(200), nullable=False),
+    Column("user", String(200), nullable=False),
+    Column("prompt_id", String(200), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("service", String(20), nullable=False),
+    Column("model", String(40), nullable=False),
+    Column("api_model", String(200), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("state", String(100)),
+    Column("activity", String(12)),
+    Column("external_task_id", String(200)),
+    Column("provider_params", Text, nullable=False),
+    Column("result_json", Text),
+    Column("fail_code", String(100)),
+    Column("fail_msg", Text),
+    Column("note", Text),
+    Column("created_at", Float, nullable=False),
+    Column("submitted_at", Float),
+    Column("completed_at", Float),
+    Column("assets", Text, nullable=False),
+    Column("credits_consumed", Float),
+    Column("parent_id", String(32)),
+    Column("lease_owner", String(200)),
+    Column("lease_until", Float),
+    Column("revision", Integer, nullable=False),
+    # An identical request is found, not sent again; `attempt` counts the times somebody asked anew on purpose.
+    UniqueConstraint("account", "prompt_id", "identity", "repeat", "attempt", name="one_row_per_request"),
+    Index("tasks_by_prompt", "account", "prompt_id", "created_at"),
+    Index("tasks_by_revision", "account", "revision"),
+    Index("tasks_by_activity", "account", "activity"),
+)
+
+creates = Table(
+    "creates",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account", String(200), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("creates_by_account", "account", "started_at"),
+)
+"""The slots of the account's create limit, shared by every kernel on this store."""
+
+_TIMES = ("created_at", "submitted_at", "completed_at")
+_PLAIN = (
+    "id", "prompt_id", "service", "model", "api_model", "status", "state", "activity", "external_task_id",
+    "result_json", "fail_code", "fail_msg", "note", "credits_consumed", "repeat", "attempt", "parent_id",
+)  # fmt: skip
+
+
+def task_of(row: RowMapping) -> GenerationTask:
+    """Return the task a row of ``tasks`` holds."""
+    values: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    for name in _TIMES:
+        values[name] = None if row[name] is None else datetime.fromtimestamp(row[name], UTC)
+    values["provider_params"] = json.loads(row["provider_params"])
+    values["assets"] = [Asset.model_validate(asset) for asset in json.loads(row["assets"])]
+    return GenerationTask.model_validate(values)
+
+
+def values_of(task: GenerationTask) -> dict[str, Any]:
+    """Return the columns of ``tasks`` that hold a task."""
+    values: dict[str, Any] = {name: getattr(task, name) for name in _PLAIN}
+    for name in _TIMES:
+        moment: datetime | None = getattr(task, name)
+        values[name] = None if moment is None else moment.timestamp()
+    values["status"] = task.status.value
+    values["activity"] = task.activity.value if task.activity else None
+    values["provider_params"] = json.dumps(task.provider_params, ensure_ascii=False)
+    values["assets"] = json.dumps([asset.model_dump(mode="json") for asset in task.assets], ensure_ascii=False)
+    return values

@@ -1,0 +1,295 @@
+"""The task store: what is asked, found and changed, in words of tasks. Every write is one short transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import platform
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, or_, select, update
+
+from kiegen_nb.engine import schema
+from kiegen_nb.engine.clock import as_datetime
+from kiegen_nb.engine.transitions import apply, was_refused
+from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from kiegen_nb.engine.clock import Clock
+    from kiegen_nb.engine.database import Database
+    from kiegen_nb.engine.transitions import Event
+    from kiegen_nb.service import Request
+
+LEASE_SECONDS = 15.0
+SLOT_LIMIT = 20
+SLOT_WINDOW = 10.0
+_SLOT_LOST = 120.0  # seconds after which a create that never ended counts as ended: its process is dead
+_t = schema.tasks.c
+_c = schema.creates.c
+
+
+class Store:
+    """The tasks of one account, shared by every kernel on the same database.
+
+    Args:
+        database: where the rows are.
+        account: the only account whose rows are seen.
+        clock: for leases and slots.
+    """
+
+    def __init__(self, database: Database, account: str, clock: Clock) -> None:
+        self._database = database
+        self._account = account
+        self._clock = clock
+        self.owner = f"{_host()}|{os.getpid()}|{_process_start(os.getpid())}|{uuid.uuid4().hex[:8]}"
+
+    # Reading: on any thread, short connections.
+
+    def get(self, task_id: str) -> GenerationTask | None:
+        """Return one task, None if there is no such id in this account."""
+        found = self._select(_t.id == task_id)
+        return found[0] if found else None
+
+    def by_prompt(self, prompt_id: str) -> list[GenerationTask]:
+        """Return a prompt group's tasks, newest first."""
+        return self._select(_t.prompt_id == prompt_id)
+
+    def unfinished(self) -> list[GenerationTask]:
+        """Return every task of the account that something is still to be done about, whoever does it."""
+        return self._select(_t.activity.is_not(None), _t.activity != Activity.GAVE_UP.value)
+
+    def changed_since(self, revision: int) -> tuple[int, list[GenerationTask]]:
+        """Return the newest revision and the tasks changed after another one."""
+        with self._database.read() as connection:
+            query = select(schema.tasks).where(_t.account == self._account, _t.revision > revision)
+            rows = connection.execute(query).mappings().all()
+            newest = max((row["revision"] for row in rows), default=revision)
+        return newest, [schema.task_of(row) for row in rows]
+
+    def revision(self) -> int:
+        """Return the newest revision."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.max(_t.revision)).where(_t.account == self._account)).scalar() or 0
+
+    def _select(self, *conditions: ColumnElement[bool]) -> list[GenerationTask]:
+        query = select(schema.tasks).where(_t.account == self._account, *conditions)
+        query = query.order_by(_t.created_at.desc(), _t.id)
+        with self._database.read() as connection:
+            return [schema.task_of(row) for row in connection.execute(query).mappings()]
+
+    # Writing: on the database's writer thread; the futures end after the commit.
+
+    def find_or_insert(
+        self,
+        request: Request,
+        *,
+        prompt_id: str,
+        repeat: int | None,
+        fresh: bool,
+        parent_id: str | None = None,
+    ) -> Future[tuple[GenerationTask, bool]]:
+        """Return the newest identical request, or insert a queued one; and whether it is this process's to send.
+
+        Args:
+            request: what is asked.
+            prompt_id: the group.
+            repeat: which of several identical requests; None takes the next free number.
+            fresh: insert a new attempt whatever there is.
+            parent_id: the task this one follows up.
+        """
+
+        def work(connection: Connection) -> tuple[GenerationTask, bool]:
+            same = and_(
+                _t.account == self._account, _t.prompt_id == prompt_id, _t.identity == request.identity
+            )  # fmt: skip
+            number = repeat
+            if number is None:
+                newest = connection.execute(select(func.max(_t.repeat)).where(same)).scalar()
+                number = 0 if newest is None else newest + 1
+            query = select(schema.tasks).where(same, _t.repeat == number).order_by(_t.attempt.desc()).limit(1)
+            row = connection.execute(query).mappings().first()
+            attempt = 0
+            if row is not None:
+                found = schema.task_of(row)
+                if not fresh and not was_refused(found):
+                    return found, self._take_queued(connection, found)
+                attempt = found.attempt + 1
+            task = GenerationTask(
+                id=uuid.uuid4().hex,
+                prompt_id=prompt_id,
+                service=request.service,
+                model=request.model,
+                api_model=request.api_model,
+                provider_params=request.provider_params,
+                created_at=as_datetime(self._clock.time()),
+                repeat=number,
+                attempt=attempt,
+                parent_id=parent_id,
+            )
+            values = schema.values_of(task) | {
+                "account": self._account,
+                "user": _user(),
+                "identity": request.identity,
+                "revision": _next_revision(connection),
+                **self._lease(),
+            }
+            if connection.execute(self._database.insert_ignore(schema.tasks).values(values)).rowcount == 0:
+                return work(connection)  # another kernel inserted the same request in between: look again
+            return task, True
+
+        return self._database.write(work)
+
+    def apply(self, task_id: str, event: Event) -> Future[tuple[GenerationTask, GenerationTask]]:
+        """Apply an event to the stored task; return the task before and after it."""
+
+        def work(connection: Connection) -> tuple[GenerationTask, GenerationTask]:
+            query = select(schema.tasks).where(_t.id == task_id).with_for_update()
+            before = schema.task_of(connection.execute(query).mappings().one())
+            after = apply(before, event)
+            if after is not before:
+                values = schema.values_of(after) | {"revision": _next_revision(connection)}
+                values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
+                connection.execute(update(schema.tasks).where(_t.id == task_id).values(values))
+            return before, after
+
+        return self._database.write(work)
+
+    def claim(self, activities: Iterable[Activity]) -> Future[list[GenerationTask]]:
+        """Lease the account's tasks of these activities that no living process looks after, and return them."""
+        words = [activity.value for activity in activities]
+
+        def work(connection: Connection) -> list[GenerationTask]:
+            free = or_(_t.lease_until.is_(None), _t.lease_until < self._clock.time())
+            query = (
+                update(schema.tasks)
+                .where(_t.account == self._account, _t.activity.in_(words), free)
+                .values(**self._lease())
+                .returning(*schema.tasks.columns)
+            )
+            return [schema.task_of(row) for row in connection.execute(query).mappings()]
+
+        return self._database.write(work)
+
+    def renew(self) -> Future[None]:
+        """Keep this process's leases for another `LEASE_SECONDS`; end those of processes that died on this host."""
+
+        def work(connection: Connection) -> None:
+            mine = and_(_t.account == self._account, _t.lease_owner == self.owner)
+            connection.execute(update(schema.tasks).where(mine).values(**self._lease()))
+            owners = select(_t.lease_owner).where(_t.account == self._account, _t.lease_owner.is_not(None)).distinct()
+            dead = [owner for owner in connection.execute(owners).scalars().all() if _is_dead(owner)]
+            if dead:
+                ended = update(schema.tasks).where(_t.lease_owner.in_(dead)).values(lease_owner=None, lease_until=None)
+                connection.execute(ended)
+
+        return self._database.write(work)
+
+    def release(self) -> Future[None]:
+        """Give all of this process's leases back."""
+
+        def work(connection: Connection) -> None:
+            mine = update(schema.tasks).where(_t.account == self._account, _t.lease_owner == self.owner)
+            connection.execute(mine.values(lease_owner=None, lease_until=None))
+
+        return self._database.write(work)
+
+    def take_slot(self, slot_id: str) -> Future[float]:
+        """Take one of the account's create slots; return 0.0, or the seconds until one may be free."""
+
+        def work(connection: Connection) -> float:
+            now = self._clock.time()
+            connection.execute(
+                schema.creates.delete().where(
+                    _c.account == self._account,
+                    or_(_c.ended_at < now - SLOT_WINDOW, _c.started_at < now - _SLOT_LOST),
+                ),
+            )
+            busy: Sequence[Any] = (
+                connection.execute(select(_c.ended_at).where(_c.account == self._account)).scalars().all()
+            )
+            if len(busy) < SLOT_LIMIT:
+                row = {"id": slot_id, "account": self._account, "started_at": now}
+                connection.execute(schema.creates.insert().values(row))
+                return 0.0
+            ends = sorted(now if end is None else end for end in busy)
+            return max(ends[len(busy) - SLOT_LIMIT] + SLOT_WINDOW - now, 0.05)
+
+        return self._database.write(work)
+
+    def end_slot(self, slot_id: str, *, used: bool) -> Future[None]:
+        """Say that a slot's create ended; an unused slot is free again at once."""
+
+        def work(connection: Connection) -> None:
+            mine = _c.id == slot_id
+            if used:
+                connection.execute(update(schema.creates).where(mine).values(ended_at=self._clock.time()))
+            else:
+                connection.execute(schema.creates.delete().where(mine))
+
+        return self._database.write(work)
+
+    def _lease(self) -> dict[str, Any]:
+        return {"lease_owner": self.owner, "lease_until": self._clock.time() + LEASE_SECONDS}
+
+    def _take_queued(self, connection: Connection, task: GenerationTask) -> bool:
+        # A queued row of a dead process is sent when its cell runs again.
+        if task.activity is not Activity.QUEUED or task.status is not TaskStatus.PENDING:
+            return False
+        holder = connection.execute(select(_t.lease_owner, _t.lease_until).where(_t.id == task.id)).one()
+        now = self._clock.time()
+        if holder.lease_until is not None and holder.lease_until >= now and not _is_dead(holder.lease_owner):
+            return False
+        connection.execute(update(schema.tasks).where(_t.id == task.id).values(**self._lease()))
+        return True
+
+
+async def settled(future: Future[Any]) -> Any:
+    """Await a store future on the loop."""
+    return await asyncio.wrap_future(future)
+
+
+def _next_revision(connection: Connection) -> int:
+    row = schema.meta
+    query = update(row).where(row.c.name == "revision").values(value=row.c.value + 1).returning(row.c.value)
+    return int(connection.execute(query).scalar_one())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a passwd entry for this uid
+        return "unknown"
+
+
+def _host() -> str:
+    # Two containers may share a host name, but not a process namespace.
+    try:
+        return f"{platform.node()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
+
+
+def _process_start(pid: int) -> str:
+    # Process numbers are used again; together with the start time they are not.
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    return "" if state in "ZX" else fields[18]  # a zombie is dead, only not yet buried
+
+
+def _is_dead(owner: str | None) -> bool:
+    """Whether a lease's owner certainly ended; without that certainty its lease runs out by itself."""
+    if not owner or not sys.platform.startswith("linux"):
+        return not owner
+    host, pid, start, _ = owner.split("|")
+    return host == _host() and _process_start(int(pid)) != start

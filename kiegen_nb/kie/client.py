@@ -1,0 +1,176 @@
+"""The HTTP client for Kie: sends each create exactly once, and the key to the configured hosts only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+from kiegen_nb import __version__
+from kiegen_nb.kie import wire
+from kiegen_nb.kie.models import FAMILIES, read_params
+from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT
+from kiegen_nb.service import Outcome, Request
+from kiegen_nb.settings import is_loopback
+from kiegen_nb.tasks import AssetKind
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from kiegen_nb.tasks import GenerationTask
+
+# Kie's result hosts turn away clients that do not look like a browser at all.
+USER_AGENT = f"Mozilla/5.0 (compatible; kiegen_nb/{__version__})"
+SANDBOX_HEADER = "x-kiegen-sandbox"
+MAX_CONNECTIONS = 16  # more only stalls the loop
+_CREATE_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_LOOK_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
+
+
+class KieClient:
+    """Kie as a `kiegen_nb.service.Service`.
+
+    Args:
+        api_key: the account's key; it is sent as a Bearer header to ``base_url`` and nowhere else.
+        base_url: the jobs API, such as ``https://api.kie.ai``.
+        account: overrides the account's name, which is host and a short hash of the key.
+        transport: replaces the network; the seam for tests.
+    """
+
+    def __init__(
+        self,
+        api_key: SecretStr,
+        base_url: str,
+        *,
+        account: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._key = api_key
+        self._base_url = base_url.rstrip("/")
+        self.account = account or account_name(api_key, base_url)
+        self.is_sandbox = False
+        self.is_local = is_loopback(base_url)
+        # A create on a kept-alive connection that the server is just closing would be UNCONFIRMED for no reason,
+        # so each create opens its own. Looks share theirs.
+        self._creates = self._client(transport, httpx.Limits(max_keepalive_connections=0), _CREATE_TIMEOUT)
+        looks = transport or _look_transport(trust_env=not self.is_local)
+        self._looks = self._client(looks, httpx.Limits(max_connections=MAX_CONNECTIONS), _LOOK_TIMEOUT)
+
+    def __repr__(self) -> str:
+        return f"KieClient({self._base_url})"
+
+    def prepare(self, params: object) -> Request:
+        """Validate parameters (a model or its JSON) into a request.
+
+        Raises:
+            InvalidParams: with one sentence per wrong field.
+        """
+        checked = read_params(params)
+        body = checked.wire()
+        return Request(
+            service="KIE",
+            model=checked.model,
+            api_model=checked.api_model,
+            provider_params=checked.to_json(),
+            identity=checked.identity(),
+            body=body,
+        )
+
+    async def create(self, request: Request) -> Outcome:
+        """Send one create, exactly once; network and service failures come back as outcomes."""
+        try:
+            response = await self._send(self._creates, "POST", "/api/v1/jobs/createTask", body=request.body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return wire.not_sent(wire.connection_error(error))
+        except httpx.HTTPError as error:
+            return wire.unconfirmed(wire.connection_error(error))
+        return wire.read_create(response)
+
+    async def look(self, task: GenerationTask) -> Outcome:
+        """Ask once for an accepted task's state; network and service failures come back as outcomes."""
+        try:
+            response = await self._send(
+                self._looks,
+                "GET",
+                "/api/v1/jobs/recordInfo",
+                query={"taskId": task.external_task_id or ""},
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a connection throws, one bad look is all it is
+            return wire.unclear(wire.connection_error(error))
+        family = FAMILIES.get(task.model)
+        return wire.read_look(response, family.asset_kind if family else AssetKind.FILE)
+
+    def time_limit(self, task: GenerationTask) -> float:
+        """Return the seconds of answered "running" after which the engine gives up looking."""
+        family = FAMILIES.get(task.model)
+        return family.time_limit if family else IMAGE_TIME_LIMIT
+
+    async def credits(self) -> float:
+        """Return the account's balance in credits.
+
+        Raises:
+            ServiceError: with the reason.
+        """
+        try:
+            response = await self._send(self._looks, "GET", "/api/v1/chat/credit")
+        except httpx.HTTPError as error:
+            raise wire.connection_error(error) from None
+        return wire.read_credits(response)
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._creates.aclose()
+        await self._looks.aclose()
+
+    def _client(
+        self,
+        transport: httpx.AsyncBaseTransport | None,
+        limits: httpx.Limits,
+        timeout: httpx.Timeout,
+    ) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=transport,
+            limits=limits,
+            timeout=timeout,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            follow_redirects=False,  # the key must not follow one
+            trust_env=not self.is_local,  # a proxy has no business between us and this machine
+        )
+
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, object] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        response = await client.request(
+            method,
+            f"{self._base_url}{path}",
+            json=body,
+            params=query,
+            headers={"Authorization": f"Bearer {self._key.get_secret_value()}"},
+        )
+        self.is_sandbox = SANDBOX_HEADER in response.headers
+        return response
+
+
+def account_name(api_key: SecretStr, base_url: str) -> str:
+    """Return service host and a short hash of the key, the name rows are kept under."""
+    digest = hashlib.sha256(api_key.get_secret_value().encode()).hexdigest()[:12]
+    return f"{urlsplit(base_url).netloc}:{digest}"
+
+
+def _look_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport | None:
+    # aiohttp needs a sixth of the CPU time per look. It is for looks only: it reports a dropped connection as one
+    # that was never made, which a create must not believe. Where a proxy is configured httpx's own transport stays.
+    if trust_env and getproxies():
+        return None
+    from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415 - aiohttp is slow to import
+
+    return AiohttpTransport(limits=httpx.Limits(max_connections=MAX_CONNECTIONS), trust_env=False)

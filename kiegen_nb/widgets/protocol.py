@@ -1,0 +1,56 @@
+"""The part of a session the widgets use, as a protocol: they need nothing else of it, and tests can stand in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kiegen_nb.engine.state import QueryState
+    from kiegen_nb.kie.models.base import KieParams
+    from kiegen_nb.tasks import GenerationTask
+
+
+class HandleLike(Protocol):
+    """One submitted request."""
+
+    @property
+    def id(self) -> str:
+        """The task's own id."""
+
+    @property
+    def task(self) -> GenerationTask:
+        """The task as it is known now."""
+
+    def when_answered(self, callback: Callable[[GenerationTask], None]) -> object:
+        """Call back once, on the display thread, when the task is neither queued nor submitting any more."""
+
+
+class SessionLike(Protocol):
+    """What a form, a gallery or a studio asks of ``kiegen_nb.Session``."""
+
+    @property
+    def output_dir(self) -> Path:
+        """Where result files are saved."""
+
+    def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
+        """Store a request to be sent; ``repeat=None`` takes the next free repeat number. Quick, from any thread."""
+
+    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], object]:
+        """Call back on the display thread, now and after every change; returns what ends it."""
+
+    def on_display(self, function: Callable[..., None], *args: Any) -> object:
+        """Run a function soon on the display thread, one at a time and in order."""
+
+    def refresh(self, task: GenerationTask) -> object:
+        """Look at a task again, or try its download again, without blocking."""
+
+
+def default_session() -> SessionLike:
+    """Return ``Session()``: equal settings share one engine, so a widget of its own costs nothing."""
+    # Only a widget that was given no session needs the facade; importing it here keeps the rooms apart.
+    from kiegen_nb.session import Session  # noqa: PLC0415
+
+    return Session()
