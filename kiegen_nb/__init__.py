@@ -1,3 +1,107 @@
-"""Kie.ai pictures and videos in Jupyter: typed parameters, forms, a live gallery, safe batches."""
+"""Kie.ai pictures and videos in Jupyter: typed parameters, forms, a live gallery, safe batches.
+
+Names are loaded when they are first used, so that importing the package is quick and loads no widget library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Asset": "kiegen_nb.tasks",
+    "ConfigurationError": "kiegen_nb.errors",
+    "Form": "kiegen_nb.widgets.form",
+    "Gallery": "kiegen_nb.widgets.gallery",
+    "GenerationTask": "kiegen_nb.tasks",
+    "InvalidParams": "kiegen_nb.errors",
+    "KeyLimitReached": "kiegen_nb.errors",
+    "KeyRefused": "kiegen_nb.errors",
+    "KieImagen4Params": "kiegen_nb.kie.models.imagen4",
+    "KiegenError": "kiegen_nb.errors",
+    "Maintenance": "kiegen_nb.errors",
+    "MediaError": "kiegen_nb.errors",
+    "MissingKey": "kiegen_nb.errors",
+    "ModelUnavailable": "kiegen_nb.errors",
+    "NotFound": "kiegen_nb.errors",
+    "OutOfCredits": "kiegen_nb.errors",
+    "RateLimited": "kiegen_nb.errors",
+    "RequestRefused": "kiegen_nb.errors",
+    "SandboxError": "kiegen_nb.errors",
+    "ServiceError": "kiegen_nb.errors",
+    "ServiceUnavailable": "kiegen_nb.errors",
+    "Session": "kiegen_nb.session",
+    "SessionClosed": "kiegen_nb.errors",
+    "StoreError": "kiegen_nb.errors",
+    "StoreOnNetworkFolder": "kiegen_nb.errors",
+    "StoreTooNew": "kiegen_nb.errors",
+    "Studio": "kiegen_nb.widgets.studio",
+    "TaskError": "kiegen_nb.errors",
+    "TaskFailed": "kiegen_nb.errors",
+    "TaskHandle": "kiegen_nb.engine.handle",
+    "TaskQuery": "kiegen_nb.engine.query",
+    "TaskStatus": "kiegen_nb.tasks",
+    "TaskTimeout": "kiegen_nb.errors",
+    "TaskUnconfirmed": "kiegen_nb.errors",
+    "UnreadableAnswer": "kiegen_nb.errors",
+    "WrongThread": "kiegen_nb.errors",
+    "imagen4": "kiegen_nb.kie.models.imagen4",
+    "query_keys": "kiegen_nb.engine.query",
+}
+
+if TYPE_CHECKING:
+    from kiegen_nb.engine.handle import TaskHandle as TaskHandle
+    from kiegen_nb.engine.query import TaskQuery as TaskQuery
+    from kiegen_nb.engine.query import query_keys as query_keys
+    from kiegen_nb.errors import ConfigurationError as ConfigurationError
+    from kiegen_nb.errors import InvalidParams as InvalidParams
+    from kiegen_nb.errors import KeyLimitReached as KeyLimitReached
+    from kiegen_nb.errors import KeyRefused as KeyRefused
+    from kiegen_nb.errors import KiegenError as KiegenError
+    from kiegen_nb.errors import Maintenance as Maintenance
+    from kiegen_nb.errors import MediaError as MediaError
+    from kiegen_nb.errors import MissingKey as MissingKey
+    from kiegen_nb.errors import ModelUnavailable as ModelUnavailable
+    from kiegen_nb.errors import NotFound as NotFound
+    from kiegen_nb.errors import OutOfCredits as OutOfCredits
+    from kiegen_nb.errors import RateLimited as RateLimited
+    from kiegen_nb.errors import RequestRefused as RequestRefused
+    from kiegen_nb.errors import SandboxError as SandboxError
+    from kiegen_nb.errors import ServiceError as ServiceError
+    from kiegen_nb.errors import ServiceUnavailable as ServiceUnavailable
+    from kiegen_nb.errors import SessionClosed as SessionClosed
+    from kiegen_nb.errors import StoreError as StoreError
+    from kiegen_nb.errors import StoreOnNetworkFolder as StoreOnNetworkFolder
+    from kiegen_nb.errors import StoreTooNew as StoreTooNew
+    from kiegen_nb.errors import TaskError as TaskError
+    from kiegen_nb.errors import TaskFailed as TaskFailed
+    from kiegen_nb.errors import TaskTimeout as TaskTimeout
+    from kiegen_nb.errors import TaskUnconfirmed as TaskUnconfirmed
+    from kiegen_nb.errors import UnreadableAnswer as UnreadableAnswer
+    from kiegen_nb.errors import WrongThread as WrongThread
+    from kiegen_nb.kie.models.imagen4 import KieImagen4Params as KieImagen4Params
+    from kiegen_nb.kie.models.imagen4 import imagen4 as imagen4
+    from kiegen_nb.session import Session as Session
+    from kiegen_nb.tasks import Asset as Asset
+    from kiegen_nb.tasks import GenerationTask as GenerationTask
+    from kiegen_nb.tasks import TaskStatus as TaskStatus
+    from kiegen_nb.widgets.form import Form as Form
+    from kiegen_nb.widgets.gallery import Gallery as Gallery
+    from kiegen_nb.widgets.studio import Studio as Studio
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - a test holds it against the table and the imports above
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

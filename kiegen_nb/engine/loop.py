@@ -95,7 +95,7 @@ class LoopThread:
         """Cancel what runs, end the loop and join the thread, at most ``patience`` seconds."""
 
         async def drain() -> None:
-            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -157,18 +157,16 @@ class Poller:
                 await self._running(task, outcome)
             case OutcomeKind.SUCCEEDED if outcome.results:
                 host.look_failed(task.id, None)
-                self.drop(task.id)
                 assets = tuple(Asset(kind=result.kind, url=result.url) for result in outcome.results)
                 await host.dispatch(task.id, Succeeded(outcome, assets, now))
+                self.drop(task.id)  # only after the commit: a full disk must not lose a result
             case OutcomeKind.SUCCEEDED:
                 await self._empty_success(task)
             case OutcomeKind.FAILED:
                 host.look_failed(task.id, None)
+                code, cost = outcome.code or "", outcome.credits_consumed
+                await host.dispatch(task.id, Failed(code, outcome.message, now, outcome.state, cost))
                 self.drop(task.id)
-                failed = Failed(
-                    outcome.code or "", outcome.message, now, outcome.state, outcome.credits_consumed
-                )  # fmt: skip
-                await host.dispatch(task.id, failed)
             case OutcomeKind.DENIED:
                 host.look_failed(task.id, outcome.error)
                 self._again(task.id, PAUSE)
@@ -190,8 +188,8 @@ class Poller:
             watch = self._watches[task.id] = schedule.saw_running(watch, clock.time())
             limit = self._service.time_limit(task)
             if watch.running >= limit:
-                self.drop(task.id)
                 await self._host.dispatch(task.id, timed_out(limit, as_datetime(clock.time())))
+                self.drop(task.id)
                 return
             self._plan(task.id, schedule.next_look(watch, clock.time(), clock.jitter()))
         await self._host.dispatch(task.id, Running(outcome.state))
@@ -203,9 +201,9 @@ class Poller:
             now = self._host.clock.time()
             self._plan(task.id, schedule.next_look(watch, now, self._host.clock.jitter()))
             return
-        self.drop(task.id)
         moment = as_datetime(self._host.clock.time())
         await self._host.dispatch(task.id, Failed(NO_RESULT, NO_RESULT_TEXT, moment, gave_up=True))
+        self.drop(task.id)
 
     def _again(self, task_id: str, retry_after: float | None) -> None:
         watch = self._watches.get(task_id)

@@ -19,7 +19,7 @@ from kiegen_nb.engine.transitions import apply, was_refused
 from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from sqlalchemy import ColumnElement, Connection
@@ -63,9 +63,11 @@ class Store:
         """Return a prompt group's tasks, newest first."""
         return self._select(_t.prompt_id == prompt_id)
 
-    def unfinished(self) -> list[GenerationTask]:
-        """Return every task of the account that something is still to be done about, whoever does it."""
-        return self._select(_t.activity.is_not(None), _t.activity != Activity.GAVE_UP.value)
+    def is_busy(self) -> bool:
+        """Whether any living process still has something to do for this account."""
+        leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= self._clock.time())
+        with self._database.read() as connection:
+            return connection.execute(select(_t.id).where(leased).limit(1)).first() is not None
 
     def changed_since(self, revision: int) -> tuple[int, list[GenerationTask]]:
         """Return the newest revision and the tasks changed after another one."""
@@ -163,35 +165,37 @@ class Store:
 
         return self._database.write(work)
 
-    def claim(self, activities: Iterable[Activity]) -> Future[list[GenerationTask]]:
-        """Lease the account's tasks of these activities that no living process looks after, and return them."""
-        words = [activity.value for activity in activities]
+    def take_over(self) -> Future[list[GenerationTask]]:
+        """Keep this process's leases, and lease the account's tasks in work that no living process looks after.
+
+        Queued ones are left alone: they are sent only when somebody asks (`take_queued`).
+        """
+        words = [Activity.SUBMITTING, Activity.WATCHING, Activity.PAUSED, Activity.SAVING]
 
         def work(connection: Connection) -> list[GenerationTask]:
-            free = or_(_t.lease_until.is_(None), _t.lease_until < self._clock.time())
-            query = (
-                update(schema.tasks)
-                .where(_t.account == self._account, _t.activity.in_(words), free)
-                .values(**self._lease())
-                .returning(*schema.tasks.columns)
-            )
-            return [schema.task_of(row) for row in connection.execute(query).mappings()]
-
-        return self._database.write(work)
-
-    def renew(self) -> Future[None]:
-        """Keep this process's leases for another `LEASE_SECONDS`; end those of processes that died on this host."""
-
-        def work(connection: Connection) -> None:
             mine = and_(_t.account == self._account, _t.lease_owner == self.owner)
-            connection.execute(update(schema.tasks).where(mine).values(**self._lease()))
-            owners = select(_t.lease_owner).where(_t.account == self._account, _t.lease_owner.is_not(None)).distinct()
-            dead = [owner for owner in connection.execute(owners).scalars().all() if _is_dead(owner)]
-            if dead:
-                ended = update(schema.tasks).where(_t.lease_owner.in_(dead)).values(lease_owner=None, lease_until=None)
-                connection.execute(ended)
+            alive = and_(mine, _t.lease_until >= self._clock.time())
+            connection.execute(update(schema.tasks).where(alive).values(**self._lease()))
+            return self._claim(connection, words)
 
         return self._database.write(work)
+
+    def take_queued(self) -> Future[list[GenerationTask]]:
+        """Lease the account's queued tasks that no living process is about to send, and return them."""
+        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED]))
+
+    def _claim(self, connection: Connection, activities: list[Activity]) -> list[GenerationTask]:
+        owners = select(_t.lease_owner).where(_t.account == self._account, _t.lease_owner.is_not(None)).distinct()
+        dead = [owner for owner in connection.execute(owners).scalars() if _is_dead(owner)]
+        free = or_(_t.lease_until.is_(None), _t.lease_until < self._clock.time(), _t.lease_owner.in_(dead))
+        words = [activity.value for activity in activities]
+        query = (
+            update(schema.tasks)
+            .where(_t.account == self._account, _t.activity.in_(words), free)
+            .values(**self._lease())
+            .returning(*schema.tasks.columns)
+        )
+        return [schema.task_of(row) for row in connection.execute(query).mappings()]
 
     def release(self) -> Future[None]:
         """Give all of this process's leases back."""

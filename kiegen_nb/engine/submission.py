@@ -70,7 +70,7 @@ class Submitter:
         self._cancelled[task.id] = asyncio.Event()
         try:
             tries = 0
-            while await self._try(task.id, request, tries):
+            while await self._try(task.id, request, tries) and not self._cancelled[task.id].is_set():
                 tries += 1
         finally:
             del self._cancelled[task.id]

@@ -1,0 +1,327 @@
+"""`Session`, the one object people hold: it joins the engine, Kie and the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import SecretStr
+
+from kiegen_nb.engine.database import Database, store_url
+from kiegen_nb.engine.engine import Engine
+from kiegen_nb.engine.query import query_keys
+from kiegen_nb.errors import InvalidParams, MissingKey, SessionClosed
+from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
+from kiegen_nb.launcher import sandbox_url, stop_sandbox
+from kiegen_nb.settings import KIE_BASE_URL, SANDBOX_KEY, Settings, data_folder, is_loopback, load_settings
+from kiegen_nb.tasks import GenerationTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.engine.query import TaskQuery
+    from kiegen_nb.engine.state import QueryState
+    from kiegen_nb.errors import TaskError
+    from kiegen_nb.kie.models.base import KieParams
+
+_SANDBOX_ACCOUNT = "sandbox"
+_MAX_PROMPT_ID = 200
+
+
+class _Shared:
+    """One engine and how many sessions use it."""
+
+    def __init__(self, engine: Engine, sandbox_file: Path | None) -> None:
+        self.engine = engine
+        self.sandbox_file = sandbox_file
+        self.users = 0
+
+
+_engines: dict[tuple[str, str], _Shared] = {}
+_lock = threading.RLock()
+
+
+class Session:
+    """Makes pictures and videos, remembers every task, and brings galleries up to date.
+
+    Sessions with the same store and account share one engine, however often the cell runs.
+
+    Args:
+        api_key: Kie's key; else ``KIE_API_KEY``, a ``.env`` file, keyring or Colab's secrets. Without one, and
+            without ``base_url``, a local sandbox answers and nothing costs money.
+        base_url: another service address; else ``KIEGEN_BASE_URL``, else ``https://api.kie.ai``.
+        upload_url: another upload address; else ``KIEGEN_UPLOAD_URL``.
+        database_url: the task store, a path or an SQLAlchemy URL; else ``KIEGEN_DATABASE_URL``, else a file in the
+            user's data folder.
+        output_dir: where results are saved; else ``KIEGEN_OUTPUT_DIR``, else ``./kiegen_output``.
+        poll_interval: seconds between two looks at a pending task; else ``KIEGEN_POLL_INTERVAL``, else 3.
+        sandbox: True uses the sandbox whatever keys there are; False forbids it.
+
+    Raises:
+        ConfigurationError: a setting is unusable; the message names it.
+        MissingKey: no key, and the sandbox is forbidden.
+        StoreError: the task store cannot be opened.
+        SandboxError: the sandbox did not start.
+
+    Example:
+        >>> session = Session()  # doctest: +SKIP
+        >>> task = await session.submit(imagen4("a red kite"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        api_key: str | SecretStr | None = None,
+        *,
+        base_url: str | None = None,
+        upload_url: str | None = None,
+        database_url: str | Path | None = None,
+        output_dir: str | Path | None = None,
+        poll_interval: float | None = None,
+        sandbox: bool | None = None,
+    ) -> None:
+        settings = load_settings(
+            api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
+            base_url=base_url,
+            upload_url=upload_url,
+            database_url=None if database_url is None else str(database_url),
+            output_dir=output_dir,
+            poll_interval=poll_interval,
+        )
+        self._closed = False
+        with _lock:
+            self._key, self._shared = _share(settings, sandbox=sandbox)
+            self._shared.users += 1
+        self._engine = self._shared.engine
+
+    # Making things.
+
+    def submit(
+        self,
+        params: KieParams | Mapping[str, Any],
+        prompt_id: str = "default",
+        repeat: int | None = 0,
+        *,
+        fresh: bool = False,
+        on_success: Callable[[GenerationTask], object] | None = None,
+        on_error: Callable[[TaskError], object] | None = None,
+    ) -> TaskHandle:
+        """Submit a request once; an identical one of before is returned instead of being paid for again.
+
+        Args:
+            params: what to make, such as ``imagen4("a red kite")``, or its JSON form.
+            prompt_id: the group it belongs to, 1 to 200 characters.
+            repeat: which of several identical requests this is, from 0; None takes the next free number.
+            fresh: ask anew whatever there is; this pays again.
+            on_success: called with the finished task, on the callback thread, in this call's context.
+            on_error: called with the error, which carries the task.
+
+        Returns:
+            A handle: ``await handle`` or ``handle.result()`` give the finished task.
+
+        Raises:
+            InvalidParams: a field is wrong; nothing was sent.
+            StoreError: the request could not be stored, so it was not sent.
+            SessionClosed: this session was closed.
+        """
+        self._check_open()
+        return self._engine.submit(
+            self._engine.service.prepare(params),
+            prompt_id=_checked_prompt_id(prompt_id),
+            repeat=_checked_repeat(repeat),
+            fresh=fresh,
+            on_success=on_success,
+            on_error=on_error,
+        )
+
+    def resubmit(self, task: GenerationTask | TaskHandle) -> TaskHandle:
+        """Ask a request anew, whatever became of it; this pays again.
+
+        Raises:
+            InvalidParams: the request is not valid any more.
+        """
+        self._check_open()
+        if not isinstance(task, GenerationTask):
+            task = task.task
+        request = self._engine.service.prepare(task.provider_params)
+        return self._engine.submit(request, prompt_id=task.prompt_id, repeat=task.repeat, fresh=True)
+
+    def resume(self) -> list[TaskHandle]:
+        """Send the requests that were still queued when their process ended, and return their handles."""
+        self._check_open()
+        return self._engine.resume()
+
+    def refresh(self, task: GenerationTask | TaskHandle) -> TaskHandle:
+        """Look at a task once more now, or fetch its missing files again; never pays.
+
+        Returns:
+            A handle; waiting for it waits for this look too.
+        """
+        self._check_open()
+        self._engine.refresh(task.id)
+        return self._engine.handle(task if isinstance(task, GenerationTask) else task.task)
+
+    # Seeing things.
+
+    def tasks(self, prompt_id: str = "default") -> TaskQuery:
+        """Return a live query on a prompt group."""
+        self._check_open()
+        return self._engine.query(_checked_prompt_id(prompt_id))
+
+    def invalidate(self, key: tuple[str, ...]) -> None:
+        """Have every query under a key read its tasks again.
+
+        Args:
+            key: `query_keys.by_prompt(prompt_id)`, or ``("generation-tasks",)`` for all of them.
+        """
+        self._check_open()
+        if not key or key[0] != query_keys.ROOT:
+            raise ValueError(f"{key!r} is not a key of this package; use query_keys.by_prompt(prompt_id).")
+        self._engine.invalidate(key[1] if len(key) > 1 else None)
+
+    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], object]) -> Callable[[], None]:
+        """Call back with a group's states, on the display thread, at most four times a second.
+
+        Returns:
+            A function that ends it.
+        """
+        self._check_open()
+        return self._engine.subscribe(_checked_prompt_id(prompt_id), callback)
+
+    def on_display(self, function: Callable[..., object], *args: object) -> None:
+        """Run a function on the display thread, the one thread that writes to galleries."""
+        self._engine.display.post(function, *args)
+
+    def credits(self) -> float:
+        """Return the account's balance in credits (1 credit = 0.005 USD).
+
+        Raises:
+            ServiceError: with the reason.
+        """
+        self._check_open()
+        return self._engine.thread.run(self._engine.service.credits())
+
+    async def acredits(self) -> float:
+        """Do the same as `credits`, awaitable."""
+        self._check_open()
+        return await asyncio.wrap_future(self._engine.thread.submit(self._engine.service.credits()))
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the service called itself a sandbox in its last answer."""
+        return self._engine.service.is_sandbox
+
+    @property
+    def account(self) -> str:
+        """The account's name: service host and a short hash of the key."""
+        return self._engine.service.account
+
+    @property
+    def output_dir(self) -> Path:
+        """Where results are saved."""
+        return self._engine.output_dir
+
+    # Ending.
+
+    def close(self) -> None:
+        """Stop using the engine; the last session to close ends it. Tasks stay in the store."""
+        with _lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._shared.users -= 1
+            if self._shared.users > 0:
+                return
+            _engines.pop(self._key, None)
+        _close_shared(self._shared)
+
+    async def aclose(self) -> None:
+        """Do the same as `close`, awaitable."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = ", closed" if self._closed else ""
+        return f"Session({'sandbox' if self._shared.sandbox_file else self.account.partition(':')[0]}{state})"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SessionClosed("This session is closed. Make a new one with Session().")
+
+
+def _share(settings: Settings, *, sandbox: bool | None) -> tuple[tuple[str, str], _Shared]:
+    """Return the engine for these settings, made if there is none; under the lock."""
+    use_sandbox = sandbox or (sandbox is None and settings.api_key is None and settings.base_url is None)
+    default = data_folder() / ("sandbox.sqlite3" if use_sandbox else "kie.sqlite3")
+    url = store_url(settings.database_url or str(default))
+    sandbox_file = None
+    if use_sandbox:
+        store_file = Path(url.database or "") if url.get_backend_name() == "sqlite" else default
+        sandbox_file = store_file.with_name(f"{store_file.stem}-server.sqlite3")
+        key, base_url, account = SecretStr(SANDBOX_KEY), sandbox_url(sandbox_file), _SANDBOX_ACCOUNT
+    else:
+        base_url = settings.base_url or KIE_BASE_URL
+        if settings.api_key is None and not is_loopback(base_url):
+            raise MissingKey
+        key = settings.api_key or SecretStr(SANDBOX_KEY)
+        account = account_name(key, base_url)
+    name = (url.render_as_string(hide_password=False), account)
+    shared = _engines.get(name)
+    output_dir = settings.output_dir.expanduser().absolute()
+    if shared is None:
+        database = Database(name[0])
+        service = KieClient(key, base_url, account=account)
+        engine = Engine(
+            service,
+            database,
+            poll_interval=settings.poll_interval,
+            output_dir=output_dir,
+            user_agent=USER_AGENT,
+        )
+        shared = _engines[name] = _Shared(engine, sandbox_file)
+    else:
+        # The cell was changed and run again: its newest settings count.
+        shared.engine.poll_interval = settings.poll_interval
+        shared.engine.output_dir = output_dir
+    return name, shared
+
+
+def _close_shared(shared: _Shared) -> None:
+    shared.engine.close()
+    if shared.sandbox_file is not None:
+        stop_sandbox(shared.sandbox_file)
+
+
+@atexit.register
+def _close_all() -> None:
+    with _lock:
+        everything = list(_engines.values())
+        _engines.clear()
+    for shared in everything:
+        _close_shared(shared)
+
+
+def _checked_prompt_id(prompt_id: str) -> str:
+    if not isinstance(prompt_id, str) or not prompt_id.strip() or len(prompt_id) > _MAX_PROMPT_ID:
+        raise InvalidParams({"prompt_id": f"must be a text of 1 to {_MAX_PROMPT_ID} characters, not {prompt_id!r}."})
+    return prompt_id
+
+
+def _checked_repeat(repeat: int | None) -> int | None:
+    if repeat is not None and (not isinstance(repeat, int) or repeat < 0):
+        raise InvalidParams({"repeat": f"must be 0 or more, not {repeat!r}."})
+    return repeat
