@@ -48,7 +48,7 @@ class ConfigurationError(KiegenError):
     """A setting is missing or cannot be used; the message names it."""
 
 
-class MissingKey(ConfigurationError):  # noqa: N818 - reads as the sentence it is
+class MissingKey(ConfigurationError):
     """No API key was found anywhere, and the sandbox was not allowed."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class MissingKey(ConfigurationError):  # noqa: N818 - reads as the sentence it i
         )
 
 
-class InvalidParams(KiegenError, ValueError):  # noqa: N818 - reads as the sentence it is
+class InvalidParams(KiegenError, ValueError):
     """Parameters were refused before anything was sent, so nothing was charged.
 
     Attributes:
@@ -91,7 +91,8 @@ class ServiceError(KiegenError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        said = f'Kie answered {code}: "{message}".' if code is not None else message
+        words = message.rstrip(". ")
+        said = f'Kie answered {code}: "{words}".' if code is not None else f"{words}."
         super().__init__(f"{said} {self.advice}")
 
 
@@ -218,11 +219,11 @@ class StoreError(KiegenError):
     """The task store cannot be used."""
 
 
-class StoreTooNew(StoreError):  # noqa: N818 - reads as the sentence it is
+class StoreTooNew(StoreError):
     """The store was written by a newer version of this package."""
 
 
-class StoreOnNetworkFolder(StoreError):  # noqa: N818 - reads as the sentence it is
+class StoreOnNetworkFolder(StoreError):
     """SQLite's locks are not reliable on a network file system."""
 
 
@@ -234,9 +235,9 @@ class SandboxError(KiegenError):
     """The local sandbox could not be started."""
 
 
-class SessionClosed(KiegenError):  # noqa: N818 - reads as the sentence it is
+class SessionClosed(KiegenError):
     """The session was closed; tasks in the store are kept and continue with the next ``Session()``."""
 
 
-class WrongThread(KiegenError, RuntimeError):  # noqa: N818 - reads as the sentence it is
+class WrongThread(KiegenError, RuntimeError):
     """A blocking call on the engine's own thread would wait for itself for ever."""

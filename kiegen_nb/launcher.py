@@ -51,7 +51,16 @@ def _start(database: Path) -> tuple[subprocess.Popen[str], str]:
     database.parent.mkdir(parents=True, exist_ok=True)
     # The real key is none of the sandbox's business.
     environment = {name: value for name, value in os.environ.items() if name != "KIE_API_KEY"}
-    command = [sys.executable, "-m", "kiegen_nb.sandbox", "--port", "0", "--with-parent", "--database", str(database)]
+    command = [
+        sys.executable,
+        "-m",
+        "kiegen_nb.sandbox",
+        "--port",
+        "0",
+        "--with-parent",
+        "--database",
+        str(database),
+    ]
     try:
         process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
             command,

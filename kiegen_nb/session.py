@@ -315,13 +315,13 @@ def _close_all() -> None:
         _close_shared(shared)
 
 
-def _checked_prompt_id(prompt_id: str) -> str:
+def _checked_prompt_id(prompt_id: object) -> str:
     if not isinstance(prompt_id, str) or not prompt_id.strip() or len(prompt_id) > _MAX_PROMPT_ID:
         raise InvalidParams({"prompt_id": f"must be a text of 1 to {_MAX_PROMPT_ID} characters, not {prompt_id!r}."})
     return prompt_id
 
 
-def _checked_repeat(repeat: int | None) -> int | None:
-    if repeat is not None and (not isinstance(repeat, int) or repeat < 0):
-        raise InvalidParams({"repeat": f"must be 0 or more, not {repeat!r}."})
-    return repeat
+def _checked_repeat(repeat: object) -> int | None:
+    if repeat is None or (isinstance(repeat, int) and repeat >= 0):
+        return repeat
+    raise InvalidParams({"repeat": f"must be 0 or more, not {repeat!r}."})

@@ -186,7 +186,7 @@ def _file_system(folder: Path) -> str:
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines():
         _, mount, name, *_ = line.split(" ")
         mount = mount.replace("\\040", " ")
-        inside = mount == "/" or target == mount or target.startswith(f"{mount}/")
+        inside = mount in {"/", target} or target.startswith(f"{mount}/")
         if inside and len(mount) >= len(best):
             best, kind = mount, name
     return kind

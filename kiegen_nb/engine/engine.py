@@ -15,7 +15,7 @@ from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
-from kiegen_nb.engine.store import Store, settled
+from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.submission import Submitter
 from kiegen_nb.engine.transitions import Cancelled, Saved, Saving, Unconfirmed, apply
 from kiegen_nb.errors import KiegenError, SessionClosed, TaskError, WrongThread
@@ -238,7 +238,7 @@ class Engine:
         known = self.current(task_id)
         if known is not None and apply(known, event) is known:
             return known  # nothing new: no write, no message
-        before, after = await settled(self.store.apply(task_id, event))
+        before, after = await asyncio.wrap_future(self.store.apply(task_id, event))
         self._remember(after)
         if after is not before:
             log.debug("task %s: %s", task_id, type(event).__name__)
@@ -347,7 +347,7 @@ class Engine:
                 await self.clock.sleep(0.05)
 
     async def _tend(self) -> bool:
-        for task in await settled(self.store.take_over()):
+        for task in await asyncio.wrap_future(self.store.take_over()):
             if task.id in self._submitter.sending:
                 continue  # ours after all: this machine slept past its own lease
             self._remember(task)
@@ -383,7 +383,7 @@ class Engine:
             self._submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
         while self._submitter.sending and self.clock.time() < deadline:
             await self.clock.sleep(0.02)
-        await settled(self.store.release())
+        await asyncio.wrap_future(self.store.release())
         await self.service.close()
         await self._media.close()
 
@@ -415,5 +415,3 @@ class Engine:
     def _check_open(self) -> None:
         if self._closed:
             raise SessionClosed("The session is closed. Make a new one with Session().")
-
-

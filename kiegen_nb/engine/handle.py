@@ -100,7 +100,7 @@ class TaskHandle:
         return f"TaskHandle({self.id[:8]}, {self.status})"
 
     def _repr_html_(self) -> str:
-        return self.task._repr_html_()  # noqa: SLF001 - a handle shows what its task shows
+        return self.task._repr_html_()
 
 
 def outcome(task: GenerationTask) -> GenerationTask:

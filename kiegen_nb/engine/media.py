@@ -82,12 +82,12 @@ class MediaSaver:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def _save(self, task: GenerationTask, number: int, asset: Asset, output_dir: Path) -> Asset:
-        if asset.path is not None and asset.path.exists():
-            return asset
-        folder = output_dir.absolute() / safe_name(task.prompt_id)
+        folder = output_dir / safe_name(task.prompt_id)
         stem = f"{safe_name(task.id)}-{number}"
         part = folder / f".{stem}.part"
         try:
+            if await self._in_worker(_is_there, asset.path):
+                return asset
             await self._in_worker(_make_folder, folder)
             if asset.url is None:
                 await self._in_worker(_write_data, part, task.result_json)
@@ -114,7 +114,7 @@ class MediaSaver:
                 await self._fetch_once(url, part)
 
     async def _fetch_once(self, url: str, part: Path) -> None:
-        have = part.stat().st_size if part.exists() else 0
+        have = await self._in_worker(_size, part)
         headers = {"Range": f"bytes={have}-"} if have else {}
         try:
             for _ in range(MAX_REDIRECTS):
@@ -132,7 +132,7 @@ class MediaSaver:
     async def _receive(self, response: httpx.Response, part: Path, have: int) -> None:
         status = response.status_code
         if status == _RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)
+            await self._in_worker(_forget, part)
             raise _Interrupted("the rest of the file was not to be had; it is fetched from the start")
         if status in _GONE:
             raise MediaError(f"the result's address does not work any more (HTTP {status})")
@@ -145,12 +145,15 @@ class MediaSaver:
         expected = received + int(length) if length.isdigit() and not response.headers.get("content-encoding") else None
         if (expected or 0) > MAX_BYTES:
             raise MediaError(f"the result is larger than {MAX_BYTES // 1024**3} GiB")
-        with part.open("ab" if resumed else "wb") as file:
+        file = await self._in_worker(part.open, "ab" if resumed else "wb")
+        try:
             async for chunk in response.aiter_bytes(_CHUNK):
                 received += len(chunk)
                 if received > MAX_BYTES:
                     raise MediaError(f"the result is larger than {MAX_BYTES // 1024**3} GiB")
                 await self._in_worker(file.write, chunk)
+        finally:
+            await self._in_worker(file.close)
         if expected is not None and received < expected:
             raise _Interrupted(f"only {received:,} of {expected:,} bytes arrived")
         if received == 0:
@@ -177,6 +180,18 @@ def safe_name(text: str) -> str:
     if plain == text:
         return plain
     return f"{plain or 'group'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path) -> None:

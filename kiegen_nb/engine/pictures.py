@@ -88,7 +88,7 @@ def thumbnail(source: Path, *, side: int = THUMBNAIL_SIDE, limit: int = THUMBNAI
     """Return a picture as webp of at most ``limit`` bytes and ``side`` pixels a side."""
     with Image.open(source) as image:
         image.draft("RGB", (side * 2, side * 2))
-        small = ImageOps.exif_transpose(image) or image
+        small = ImageOps.exif_transpose(image)
         small = small.convert("RGBA" if "A" in small.getbands() or "transparency" in small.info else "RGB")
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
     while True:

@@ -234,7 +234,7 @@ class QueryHub:
             return  # the loop has ended: there is nothing left to tell
 
 
-class TaskQuery(traitlets.HasTraits):  # type: ignore[misc]
+class TaskQuery(traitlets.HasTraits):
     """A prompt group, kept up to date: looks every few seconds while a task is pending, stops when none is.
 
     Observers (``query.observe(handler, "data")``) run on the callback thread, one at a time.
@@ -253,13 +253,13 @@ class TaskQuery(traitlets.HasTraits):  # type: ignore[misc]
         >>> query.observe(lambda change: print(len(change.new)), "data")  # doctest: +SKIP
     """
 
-    data: tuple[GenerationTask, ...] = traitlets.Any(())
-    is_loading: bool = traitlets.Bool(default_value=True)
-    is_fetching: bool = traitlets.Bool(default_value=False)
-    error: Exception | None = traitlets.Any(None)
-    is_polling: bool = traitlets.Bool(default_value=False)
-    is_sandbox: bool = traitlets.Bool(default_value=False)
-    credits: float | None = traitlets.Any(None)
+    data = traitlets.Tuple()
+    is_loading = traitlets.Bool(default_value=True)
+    is_fetching = traitlets.Bool(default_value=False)
+    error: traitlets.TraitType[Exception | None, Exception | None] = traitlets.Any(None)
+    is_polling = traitlets.Bool(default_value=False)
+    is_sandbox = traitlets.Bool(default_value=False)
+    credits: traitlets.TraitType[float | None, float | None] = traitlets.Any(None)
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ def next_look(watch: Watch, now: float, jitter: float) -> float:
     """
     if watch.errors == 0:
         return now + watch.interval
-    back_off = min(watch.interval * 2 ** min(watch.errors - 1, 10), MAX_BACK_OFF) * (1 + 0.25 * jitter)
+    back_off = min(watch.interval * 2.0 ** min(watch.errors - 1, 10), MAX_BACK_OFF) * (1 + 0.25 * jitter)
     return now + max(back_off, watch.retry_after or 0.0)
 
 

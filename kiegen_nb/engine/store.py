@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import platform
@@ -256,11 +255,6 @@ class Store:
         return True
 
 
-async def settled(future: Future[Any]) -> Any:
-    """Await a store future on the loop."""
-    return await asyncio.wrap_future(future)
-
-
 def _next_revision(connection: Connection) -> int:
     row = schema.meta
     query = update(row).where(row.c.name == "revision").values(value=row.c.value + 1).returning(row.c.value)
@@ -277,7 +271,7 @@ def _user() -> str:
 def _host() -> str:
     # Two containers may share a host name, but not a process namespace.
     try:
-        return f"{platform.node()}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{platform.node()}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return platform.node()
 

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from kiegen_nb.engine.clock import as_datetime
-from kiegen_nb.engine.store import SLOT_WINDOW, settled
+from kiegen_nb.engine.store import SLOT_WINDOW
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
 from kiegen_nb.errors import RateLimited
 from kiegen_nb.service import OutcomeKind
@@ -90,7 +90,7 @@ class Submitter:
             used = True
             outcome = await self._service.create(request)
         finally:
-            await settled(host.store.end_slot(slot, used=used))
+            await asyncio.wrap_future(host.store.end_slot(slot, used=used))
         await host.dispatch(task_id, self._event_of(outcome))
         if outcome.kind is not OutcomeKind.NOT_SENT:
             return False
@@ -119,7 +119,7 @@ class Submitter:
     async def _take_slot(self, task_id: str, slot: str) -> bool:
         """Wait for a slot; return whether the task still wants it."""
         async with self._turn:
-            while (delay := await settled(self._host.store.take_slot(slot))) > 0:
+            while (delay := await asyncio.wrap_future(self._host.store.take_slot(slot))) > 0:
                 await self._host.dispatch(task_id, Noted(f"Waiting for a slot, about {delay:.0f} s."))
                 await self._pause(task_id, delay)
                 if self._cancelled[task_id].is_set():

@@ -7,12 +7,13 @@ an event may change one without the other, so a failing look never fails a task.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - read by dataclass tools
 from typing import TYPE_CHECKING
 
 from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, TaskStatus
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kiegen_nb.service import Outcome
     from kiegen_nb.tasks import Asset, GenerationTask
 
@@ -136,7 +137,7 @@ def apply(task: GenerationTask, event: Event) -> GenerationTask:
     return task.model_copy(update=changes)
 
 
-def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912 - one table
+def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: C901, PLR0912 - one table
     queued = task.is_pending and task.activity in (Activity.QUEUED, Activity.SUBMITTING)
     match event:
         case Noted(note):

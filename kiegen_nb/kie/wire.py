@@ -107,10 +107,10 @@ def read_create(response: httpx.Response) -> Outcome:
     """Sort the answer to a create into ACCEPTED, REFUSED, NOT_SENT (429) or UNCONFIRMED."""
     try:
         envelope = read_envelope(response)
-    except UnreadableAnswer as error:
+    except UnreadableAnswer as unreadable:
         if response.status_code == RATE_LIMITED:
-            return not_sent(RateLimited("too many requests", code=RATE_LIMITED, retry_after=error.retry_after))
-        return unconfirmed(error)
+            return not_sent(RateLimited("too many requests", code=RATE_LIMITED, retry_after=unreadable.retry_after))
+        return unconfirmed(unreadable)
     if envelope.code == OK:
         data = envelope.data if isinstance(envelope.data, dict) else {}
         task_id = data.get("taskId")
@@ -191,7 +191,7 @@ def _read_record(data: dict[str, Any], expected: AssetKind) -> Outcome:
         )
     if state == FINAL_FAILURE:
         code = str(data.get("failCode") or "")
-        said = str(data.get("failMsg") or "no reason given")
+        said = str(data.get("failMsg") or "no reason given").rstrip(". ")
         advice = "Change what it names and generate again; failed tasks are not charged."
         return Outcome(
             OutcomeKind.FAILED,

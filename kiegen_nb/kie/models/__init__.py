@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models.base import KieParams
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FAMILIES: dict[str, type[KieParams]] = {
     "IMAGEN4": KieImagen4Params,
 }
 """``model`` of the JSON form -> its parameters' class."""
 
-def read_params(data: KieParams | Mapping[str, object]) -> KieParams:
+
+def read_params(data: object) -> KieParams:
     """Return parameters from a params object or from their JSON form.
 
     Raises:
@@ -24,7 +22,7 @@ def read_params(data: KieParams | Mapping[str, object]) -> KieParams:
     """
     if isinstance(data, KieParams):
         return data
-    if not hasattr(data, "keys"):
+    if not isinstance(data, Mapping):
         raise InvalidParams(
             {"": f"{type(data).__name__} is no request. Write imagen4('a red kite') or the JSON form."},
         )

@@ -153,7 +153,7 @@ def explain(error: ValidationError, known: Iterable[str] = ()) -> dict[str, str]
     return sentences
 
 
-def _sentence(problem: ErrorDetails, known: list[str]) -> str:  # noqa: PLR0911 - a table of sentences
+def _sentence(problem: ErrorDetails, known: list[str]) -> str:
     kind, context, value = problem["type"], problem.get("ctx", {}), problem.get("input")
     match kind:
         case "missing":

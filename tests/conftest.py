@@ -1,0 +1,125 @@
+"""What every test gets: no key and no setting from outside, and folders of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kiegen_nb.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FAKE_KEY = "test-key-4711-must-never-be-seen"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the developer's settings, and none writes into the repository or the home folder."""
+    for name in list(os.environ):
+        if name.startswith(("KIE_", "KIEGEN_")) or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+class Sandbox:
+    """A sandbox in a process of its own, and what it counted."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kiegen_nb.sandbox", "--port", "0", "--with-parent", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], 20)
+        assert ready, "the sandbox did not start"
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def get(self, path: str) -> Any:
+        """Return the JSON of one of the sandbox's own pages."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as response:  # noqa: S310 - our own loopback
+            return json.load(response)
+
+    def post(self, path: str, data: object) -> None:
+        """Send JSON to one of the sandbox's own pages."""
+        body = json.dumps(data).encode()
+        request = urllib.request.Request(f"{self.url}{path}", body, {"Content-Type": "application/json"})  # noqa: S310 - our own loopback
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - our own loopback
+
+    def faults(self, *rules: dict[str, object]) -> None:
+        """Have the next requests go wrong."""
+        self.post("/sandbox/faults", list(rules))
+
+    @property
+    def creates(self) -> int:
+        """How many creates were accepted."""
+        return int(self.get("/sandbox/stats")["creates"])
+
+    @property
+    def looks(self) -> int:
+        """How many looks were asked."""
+        return int(self.get("/sandbox/stats")["looks"])
+
+    def stop(self) -> None:
+        """End the process."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox twenty times faster than life."""
+    running = Sandbox("--speed", "20")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make_session(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    """Makes sessions on the sandbox, with a store in the test's own folder; closes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**arguments: Any) -> Session:
+            defaults: dict[str, Any] = {
+                "api_key": FAKE_KEY,
+                "base_url": sandbox.url,
+                "database_url": tmp_path / "store.sqlite3",
+                "output_dir": tmp_path / "output",
+                "poll_interval": 0.05,
+            }
+            session = Session(**(defaults | arguments))
+            stack.callback(session.close)
+            return session
+
+        yield make
+
+
+@pytest.fixture
+def session(make_session: Callable[..., Session]) -> Session:
+    """A session on the sandbox."""
+    return make_session()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something another thread or process does; fail if it never does."""
+    deadline = time.monotonic() + seconds
+    pause = select.select
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        pause([], [], [], 0.01)
