@@ -69,6 +69,9 @@ def _start(database: Path) -> tuple[subprocess.Popen[str], str]:
             stderr=subprocess.DEVNULL,
             text=True,
             env=environment,
+            # "Interrupt Kernel" signals the kernel's whole process group; the sandbox must not be in it.
+            start_new_session=sys.platform != "win32",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     except OSError as error:
         raise SandboxError(f"The sandbox could not be started: {error.strerror}.") from None

@@ -142,9 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             asyncio.run(serve(options, database))
         except OSError as error:
-            sys.stderr.write(
-                f"kiegen sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}\n"
-            )
+            sys.stderr.write(f"kiegen sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
             return 1
     return 0
 

@@ -292,6 +292,8 @@ class ApiHandler(BaseHandler):
         """
         try:
             body = json.loads(self.request.body)
+            # Half a surrogate pair is valid JSON but no text: it could be neither stored nor drawn.
+            json.dumps(body, ensure_ascii=False).encode()
         except ValueError:
             body = None
         if not isinstance(body, dict):
@@ -402,6 +404,10 @@ class ResultFile(BaseHandler):
         self.set_header("Content-Type", CONTENT_TYPES[suffix])
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("ETag", etag)
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+            return
         asked = self.request.headers.get("Range", "")
         if self.request.headers.get("If-Range", etag) != etag:
             asked = ""
@@ -422,10 +428,6 @@ class ResultFile(BaseHandler):
         self.set_status(206)
         self.set_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         return picture[start:stop]
-
-    def compute_etag(self) -> str | None:
-        """Return the header set above: tornado's own would differ for each range."""
-        return self._headers.get("ETag")
 
 
 class Stats(BaseHandler):

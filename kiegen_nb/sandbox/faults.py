@@ -24,7 +24,7 @@ class Rule:
         body: Raw text sent instead of an envelope, for example an HTML error page.
         drop: Close the connection instead of answering.
         before: True: the request does no work. False: the work is done and only the answer is bad.
-            Left out, it is False for ``drop`` and ``delay`` alone (a lost or late answer) and True for the rest.
+            Left out, it is False for ``drop`` and for a bare ``delay`` (a lost or late answer), else True.
         delay: Seconds to wait before answering.
         retry_after: Value of the ``Retry-After`` header, in seconds.
         times: How many more requests it hits.
@@ -76,19 +76,12 @@ def parse_rule(raw: object) -> Rule:
     """
     if not isinstance(raw, dict):
         raise BadRuleError("a rule is a JSON object")
-    fields: dict[str, Any] = {}
-    for name, value in raw.items():
-        allowed = _FIELDS.get(name)
-        if allowed is None:
-            raise BadRuleError(f"unknown field {name!r}; known are {', '.join(_FIELDS)}")
-        if value is None:
-            continue
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            raise BadRuleError(f"{name} must be {' or '.join(kind.__name__ for kind in allowed)}")
-        fields[name] = value
+    fields: dict[str, Any] = {name: value for name, value in raw.items() if value is not None}
+    for name, value in fields.items():
+        _check_type(name, value)
     if fields.get("route") not in ROUTES:
         raise BadRuleError(f"route must be one of {', '.join(ROUTES)}")
-    if not 200 <= fields.get("http", 200) <= 599:  # noqa: PLR2004 - the range of final HTTP statuses
+    if fields.get("http", 200) not in range(200, 600):
         raise BadRuleError("http must lie between 200 and 599")
     if fields.get("times", 1) < 1 or fields.get("delay", 0) < 0:
         raise BadRuleError("times must be at least 1 and delay not negative")
@@ -98,6 +91,14 @@ def parse_rule(raw: object) -> Rule:
     if not rule.answers and not rule.delay:
         raise BadRuleError("a rule needs code, http, body, drop or delay")
     return rule
+
+
+def _check_type(name: str, value: object) -> None:
+    allowed = _FIELDS.get(name)
+    if allowed is None:
+        raise BadRuleError(f"unknown field {name!r}; known are {', '.join(_FIELDS)}")
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise BadRuleError(f"{name} must be {' or '.join(kind.__name__ for kind in allowed)}")
 
 
 class Faults:

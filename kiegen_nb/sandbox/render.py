@@ -16,10 +16,10 @@ import random
 import re
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -35,7 +35,7 @@ _PALETTES = (
     "0b3c5d 328cc1 d9eaf3 fff6da 6fa8c9 0d2d44 f25f5c",
     "134e5e 71b280 f3f3c3 fffbe0 7fb59a 12343b ff7b54",
     "3a1c71 d76d77 ffaf7b ffe9c7 b0607f 2b1448 ffd166",
-    "0f2027 2c5364 8fb8c4 f4f1de 5b8794 0d1b24 e07a5f",
+    "12263a 3a6ea5 f7c59f fff1d6 7a8fb5 101c33 ff6b35",
     "5f2c82 49a09d d8f3dc ffffe8 5d8fa3 2d1b4e ff9f1c",
     "41295a a4508b ffc2b4 fff0e5 9b5d95 2f1437 5dd9c1",
     "1d4350 a43931 f6ae6f ffe8c2 8f4a3f 20252f ffd23f",
@@ -95,28 +95,27 @@ class Canvas:
         paint = _gradient((right - left, bottom - top), colours)
         self.image.paste(paint, (left, top), mask.reduce(SMOOTH))
 
+    def place(self, shape: Iterable[Point], x: float, y: float, size: float, tilt: float = 0.0) -> list[Point]:
+        """Move a shape drawn around (0, 0) to a spot, turned and scaled, its proportions kept."""
+        wide, tall = size * self.unit / self.size[0], size * self.unit / self.size[1]
+        cos, sin = math.cos(tilt), math.sin(tilt)
+        return [(x + wide * (a * cos - d * sin), y + tall * (a * sin + d * cos)) for a, d in shape]
+
     def disc(self, x: float, y: float, radius: float, *colours: Colour, alpha: float = 1.0) -> None:
         """Fill a circle; the radius is a share of the shorter side."""
-        across, down = radius * self.unit / self.size[0], radius * self.unit / self.size[1]
-        turns = [math.tau * step / 90 for step in range(90)]
-        points = [(x + across * math.cos(turn), y + down * math.sin(turn)) for turn in turns]
-        self.polygon(points, *colours, alpha=alpha)
+        self.polygon(self.place(_arc(0, math.tau), x, y, radius), *colours, alpha=alpha)
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float = 1.0) -> None:
         """Add soft light around a point."""
         reach = max(round(radius * self.unit), 1)
-        falloff = Image.radial_gradient("L").point(
-            [round((255 - v) ** 2 / 255 * strength) for v in range(256)]
-        )
+        falloff = _falloff().point([round(value * strength) for value in range(256)])
         corner = (round(x * self.size[0]) - reach, round(y * self.size[1]) - reach)
         self.image.paste(colour, corner, falloff.resize((2 * reach, 2 * reach), Image.Resampling.BILINEAR))
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour) -> None:
         """Draw a line with round joints; the width is a share of the shorter side."""
         pixels = [(x * self.size[0], y * self.size[1]) for x, y in points]
-        ImageDraw.Draw(self.image).line(
-            pixels, fill=colour, width=max(round(width * self.unit), 1), joint="curve"
-        )
+        ImageDraw.Draw(self.image).line(pixels, fill=colour, width=max(round(width * self.unit), 1), joint="curve")
 
     def land(self, tops: Sequence[float], *colours: Colour, alpha: float = 1.0) -> None:
         """Fill everything below a line of heights spread over the whole width."""
@@ -124,9 +123,7 @@ class Canvas:
         line = [(step / last, top) for step, top in enumerate(tops)]
         self.polygon([*line, (1.0, 1.0), (0.0, 1.0)], *colours, alpha=alpha)
 
-    def band(
-        self, line: Sequence[float], above: float, below: float, *colours: Colour, alpha: float = 1.0
-    ) -> None:
+    def band(self, line: Sequence[float], above: float, below: float, *colours: Colour, alpha: float = 1.0) -> None:
         """Fill a strip along a line of heights, between two distances from it."""
         last = len(line) - 1
         upper = [(step / last, y + above) for step, y in enumerate(line)]
@@ -156,6 +153,11 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
     return red, green, blue
 
 
+def _arc(begin: float, end: float, squash: float = 1.0, radius: float = 1.0) -> list[Point]:
+    turns = [begin + (end - begin) * step / 72 for step in range(73)]
+    return [(radius * math.cos(turn), radius * squash * math.sin(turn)) for turn in turns]
+
+
 @functools.cache
 def _falloff() -> Image.Image:
     # Not Image.radial_gradient, whose reach differs between Pillow's versions.
@@ -181,9 +183,7 @@ def _jagged(chance: random.Random, rough: float) -> list[float]:
     line = [chance.uniform(-1, 1), chance.uniform(-1, 1)]
     spread = 1.0
     while len(line) < 257:  # noqa: PLR2004 - 2 to the 8th, plus 1: finer than a pixel's worth of slope
-        between = [
-            (a + b) / 2 + chance.uniform(-spread, spread) for a, b in itertools.pairwise(line)
-        ]
+        between = [(a + b) / 2 + chance.uniform(-spread, spread) for a, b in itertools.pairwise(line)]
         line = [value for pair in zip(line, between, strict=False) for value in pair] + [line[-1]]
         spread *= rough
     return line
@@ -191,13 +191,10 @@ def _jagged(chance: random.Random, rough: float) -> list[float]:
 
 def _wavy(chance: random.Random, waves: Sequence[float]) -> Callable[[float], float]:
     parts = [
-        (wave * chance.uniform(0.8, 1.2), chance.uniform(0, math.tau), 1 / (n + 1))
-        for n, wave in enumerate(waves)
+        (wave * chance.uniform(0.8, 1.2), chance.uniform(0, math.tau), 1 / (n + 1)) for n, wave in enumerate(waves)
     ]
     total = sum(weight for _, _, weight in parts)
-    return lambda x: (
-        sum(math.sin(x * wave * math.tau + turn) * weight for wave, turn, weight in parts) / total
-    )
+    return lambda x: sum(math.sin(x * wave * math.tau + turn) * weight for wave, turn, weight in parts) / total
 
 
 def _curve(chance: random.Random, level: float, swing: float, waves: Sequence[float]) -> list[float]:
@@ -247,8 +244,7 @@ def _dunes(canvas: Canvas) -> None:
         bright = mix(mix(warm, canvas.sky[2], 0.5 - 0.4 * share), canvas.near, 0.3 * share)
         canvas.land(line, bright, mix(bright, canvas.near, 0.45))
         edge = [
-            y + 0.02 + 0.22 * (0.5 + 0.5 * math.sin(step / 160 * math.tau * 0.8 + layer))
-            for step, y in enumerate(line)
+            y + 0.02 + 0.22 * (0.5 + 0.5 * math.sin(step / 160 * math.tau * 0.8 + layer)) for step, y in enumerate(line)
         ]
         canvas.land(edge, mix(bright, canvas.near, 0.35), mix(bright, canvas.near, 0.7), alpha=0.55)
 
@@ -265,22 +261,14 @@ def _night(canvas: Canvas) -> None:
         veil.band(line, -0.3, 0.0, (0, 0, 0), mix(colour, (0, 0, 0), 0.45), colour)
     small = veil.image.resize((max(canvas.size[0] // 8, 1), max(canvas.size[1] // 8, 1)))
     soft = small.filter(ImageFilter.GaussianBlur(5)).resize(canvas.size, Image.Resampling.BICUBIC)
-    canvas.image = _screen(canvas.image, soft)
+    canvas.image = ImageChops.screen(canvas.image, soft)
     for layer, level in enumerate((0.7, 0.78, 0.88)):
         colour = mix(mix(canvas.far, dark, 0.55), INK, 0.15 + layer * 0.35)
         line = _curve(chance, level, 0.05, (0.9, 2.1))
         canvas.land(line, colour, mix(colour, INK, 0.4))
         for _ in range(0 if layer == 0 else 34):
             step = chance.randrange(161)
-            _pine(
-                canvas, step / 160, line[step] + 0.01, chance.uniform(0.04, 0.075) * (1 + layer * 0.4), colour
-            )
-
-
-def _screen(below: Image.Image, above: Image.Image) -> Image.Image:
-    from PIL import ImageChops  # noqa: PLC0415 - one scene needs it
-
-    return ImageChops.screen(below, above)
+            _pine(canvas, step / 160, line[step] + 0.01, chance.uniform(0.04, 0.075) * (1 + layer * 0.4), colour)
 
 
 def _pine(canvas: Canvas, x: float, foot: float, tall: float, colour: Colour) -> None:
@@ -295,9 +283,7 @@ def _planet(canvas: Canvas) -> None:
     dark = mix(canvas.near, INK, 0.6)
     canvas.image = _gradient(canvas.size, [INK, dark, mix(canvas.sky[0], dark, 0.4)])
     for _ in range(4):
-        canvas.glow(
-            chance.random(), chance.random(), chance.uniform(0.4, 0.8), chance.choice(canvas.sky[:2]), 0.35
-        )
+        canvas.glow(chance.random(), chance.random(), chance.uniform(0.4, 0.8), chance.choice(canvas.sky[:2]), 0.35)
     canvas.stars(1.0)
     x, y, radius = chance.uniform(0.36, 0.64), chance.uniform(0.4, 0.55), chance.uniform(0.2, 0.28)
     canvas.glow(x, y, radius * 2, canvas.sky[1], 0.6)
@@ -309,27 +295,13 @@ def _planet(canvas: Canvas) -> None:
     canvas.disc(moon, y - 0.26, radius * 0.2, canvas.light, mix(canvas.sky[1], dark, 0.4))
 
 
-def _rings(
-    canvas: Canvas, globe: tuple[float, float, float], tilt: float, squash: float, begin: float
-) -> None:
-    x, y, radius = globe
-    wide, tall = canvas.unit / canvas.size[0], canvas.unit / canvas.size[1]
-    for ring in range(4):
-        inner = radius * (1.32 + 0.16 * ring)
-        edges = []
-        for reach in (inner, inner + radius * (0.13, 0.05, 0.14, 0.08)[ring]):
-            edge = []
-            for step in range(61):
-                turn = begin + math.pi * step / 60
-                across, down = reach * math.cos(turn), reach * squash * math.sin(turn)
-                across, down = (
-                    across * math.cos(tilt) - down * math.sin(tilt),
-                    across * math.sin(tilt) + down * math.cos(tilt),
-                )
-                edge.append((x + across * wide, y + down * tall))
-            edges.append(edge)
+def _rings(canvas: Canvas, globe: tuple[float, float, float], tilt: float, squash: float, begin: float) -> None:
+    for ring, thick in enumerate((0.13, 0.05, 0.14, 0.08)):
+        inner = 1.32 + 0.16 * ring
+        edge = _arc(begin, begin + math.pi, squash, inner)
+        rim = _arc(begin + math.pi, begin, squash, inner + thick)
         colour = mix(canvas.light, canvas.accent, ring / 5)
-        canvas.polygon([*edges[0], *reversed(edges[1])], colour, alpha=0.9 - 0.12 * ring)
+        canvas.polygon(canvas.place([*edge, *rim], *globe, tilt), colour, alpha=0.9 - 0.12 * ring)
 
 
 def _ribbons(canvas: Canvas) -> None:
@@ -339,12 +311,10 @@ def _ribbons(canvas: Canvas) -> None:
     main = _wavy(chance, (0.8, 1.7))
     for layer in range(9):
         drift, level = _wavy(chance, (0.6, 1.3)), 0.12 + 0.1 * layer
-        line = [
-            level + 0.12 * main(step / 160 + layer * 0.05) + 0.04 * drift(step / 160) for step in range(161)
-        ]
+        line = [level + 0.12 * main(step / 160 + layer * 0.05) + 0.04 * drift(step / 160) for step in range(161)]
         first, second = colours[layer % 6], colours[(layer + 1) % 6]
         canvas.band(line, -0.012, 0.004, mix(first, INK, 0.55), alpha=0.16)
-        canvas.land(line, mix(first, WHITE, 0.12), mix(first, second, 0.6), second)
+        canvas.band(line, 0.0, 0.34, mix(first, WHITE, 0.12), mix(first, second, 0.6), second)
 
 
 def _paper(canvas: Canvas) -> None:
@@ -359,51 +329,40 @@ def _paper(canvas: Canvas) -> None:
         mix(canvas.accent, canvas.light, 0.6),
         canvas.light,
     ]
-    wide, tall = canvas.unit / canvas.size[0], canvas.unit / canvas.size[1]
     for layer in range(7):
-        radius, turned = 0.76 - 0.105 * layer, chance.uniform(0, math.tau)
+        size, turned = 0.76 - 0.105 * layer, chance.uniform(0, math.tau)
         place = layer / 6 * (len(stops) - 1.001)
         colour = mix(stops[int(place)], stops[int(place) + 1], place % 1)
-        ring = []
+        flower = []
         for step in range(180):
             turn = math.tau * step / 180
-            reach = radius * (
-                1 + depth * math.sin(petals * turn + turned) + depth / 2 * math.sin(2 * turn - turned)
-            )
-            ring.append((x + reach * math.cos(turn) * wide, y + reach * math.sin(turn) * tall))
-        canvas.polygon([(across, down + 0.012) for across, down in ring], INK, alpha=0.22)
-        canvas.polygon(ring, mix(colour, WHITE, 0.1), colour)
+            reach = 1 + depth * math.sin(petals * turn + turned) + depth / 2 * math.sin(2 * turn - turned)
+            flower.append((reach * math.cos(turn), reach * math.sin(turn)))
+        canvas.polygon(canvas.place(flower, x, y + 0.012, size), INK, alpha=0.22)
+        canvas.polygon(canvas.place(flower, x, y, size), mix(colour, WHITE, 0.1), colour)
 
 
 def _city(canvas: Canvas) -> None:
     chance = canvas.chance
     canvas.sun(0.45)
+    lit = chance.uniform(0.25, 0.5)
     for layer in range(3):
         share, x = layer / 2, -0.02
         colour = mix(mix(canvas.far, canvas.sky[2], 0.4), canvas.near, share)
         while x < 1:
             wide = chance.uniform(0.035, 0.085) * canvas.unit / canvas.size[0] * (1 + share * 0.5)
             top = 0.42 + 0.17 * layer + chance.uniform(-0.1, 0.13)
-            canvas.polygon(
-                [(x, top), (x + wide, top), (x + wide, 1.0), (x, 1.0)],
-                colour,
-                mix(colour, canvas.sky[2], 0.4 * (1 - share)),
-            )
-            for row in range(round((1 - top) * 26) if layer else 0):
-                for column in range(3):
-                    if chance.random() < 0.36:
-                        left, up = x + wide * (0.16 + 0.26 * column), top + 0.022 + row * 0.036
-                        canvas.polygon(
-                            [
-                                (left, up),
-                                (left + wide * 0.14, up),
-                                (left + wide * 0.14, up + 0.014),
-                                (left, up + 0.014),
-                            ],
-                            canvas.light,
-                            alpha=0.85,
-                        )
+            canvas.polygon(_box(x, top, wide, 1 - top), colour, mix(colour, canvas.sky[2], 0.4 - 0.4 * share))
+            rows = round((1 - top) * 26) if layer else 0
+            for row, column in itertools.product(range(rows), range(3)):
+                if chance.random() < lit:
+                    left, up = x + wide * (0.16 + 0.26 * column), top + 0.022 + row * 0.036
+                    canvas.polygon(_box(left, up, wide * 0.14, 0.014), canvas.light, alpha=0.85)
             x += wide + chance.choice((0.0, 0.004, 0.012))
+
+
+def _box(left: float, top: float, wide: float, tall: float) -> list[Point]:
+    return [(left, top), (left + wide, top), (left + wide, top + tall), (left, top + tall)]
 
 
 _SCENES: dict[str, Callable[[Canvas], None]] = {
@@ -419,110 +378,57 @@ _SCENES: dict[str, Callable[[Canvas], None]] = {
 
 
 def _kite(canvas: Canvas) -> None:
-    x, y, size = canvas.chance.uniform(0.3, 0.7), canvas.chance.uniform(0.2, 0.32), 0.15
-    lean = canvas.chance.choice((-1, 1)) * 0.45
-
-    def at(across: float, down: float) -> Point:
-        turned = (
-            across * math.cos(lean) - down * math.sin(lean),
-            across * math.sin(lean) + down * math.cos(lean),
-        )
-        return x + turned[0] * size * canvas.unit / canvas.size[0], y + turned[
-            1
-        ] * size * canvas.unit / canvas.size[1]
-
-    sway = [at(0.22 * math.sin(step / 5) * min(step / 8, 1), 1.3 + step * 0.055) for step in range(31)]
-    canvas.stroke([at(0, 1.25), *sway], 0.004, WHITE)
+    x, y = canvas.chance.uniform(0.3, 0.7), canvas.chance.uniform(0.2, 0.32)
+    lean, red = canvas.chance.choice((-1, 1)) * 0.45, canvas.accent
+    tail = [(0.22 * math.sin(step / 5) * min(step / 8, 1), 1.3 + step * 0.055) for step in range(31)]
+    sway = canvas.place(tail, x, y, 0.15, lean)
+    canvas.stroke(sway, 0.004, WHITE)
     for step in (7, 15, 23, 29):
-        (left, up), wide, tall = (
-            sway[step],
-            0.018 * canvas.unit / canvas.size[0],
-            0.011 * canvas.unit / canvas.size[1],
-        )
-        for side in (-1, 1):
-            canvas.polygon(
-                [(left, up), (left + side * wide, up - tall), (left + side * wide, up + tall)], canvas.accent
-            )
-    bright, deep = mix(canvas.accent, WHITE, 0.22), mix(canvas.accent, INK, 0.25)
-    quarters = (((0, -1), (-0.72, -0.15), bright), ((0, -1), (0.72, -0.15), canvas.accent),
-                ((0, 1.3), (-0.72, -0.15), canvas.accent), ((0, 1.3), (0.72, -0.15), deep))  # fmt: skip
-    for tip, side, colour in quarters:
-        canvas.polygon([at(*tip), at(*side), at(0, -0.15)], colour)
+        bow = [(-1.0, -0.6), (-1.0, 0.6), (1.0, -0.6), (1.0, 0.6)]
+        canvas.polygon(canvas.place(bow, *sway[step], 0.018), red)
+    middle, top, foot, left, right = (0.0, -0.15), (0.0, -1.0), (0.0, 1.3), (-0.72, -0.15), (0.72, -0.15)
+    panels = [
+        ((top, left), mix(red, WHITE, 0.22)),
+        ((top, right), red),
+        ((foot, left), red),
+        ((foot, right), mix(red, INK, 0.25)),
+    ]
+    for edge, colour in panels:
+        canvas.polygon(canvas.place([*edge, middle], x, y, 0.15, lean), colour)
 
 
 def _balloon(canvas: Canvas) -> None:
-    x, y, size = canvas.chance.uniform(0.3, 0.7), canvas.chance.uniform(0.24, 0.36), 0.13
-    across, down = size * canvas.unit / canvas.size[0], size * canvas.unit / canvas.size[1]
-    for step, half in enumerate((1.0, 0.72, 0.36)):
-        colour = (canvas.accent, mix(canvas.accent, WHITE, 0.55), canvas.accent)[step]
-        turns = [math.pi + math.pi * part / 40 for part in range(41)]
-        crown = [(x + across * half * math.cos(turn), y + down * math.sin(turn)) for turn in turns]
-        skirt = [(x + across * half * 0.3, y + down * 1.15), (x - across * half * 0.3, y + down * 1.15)]
-        canvas.polygon([*crown, *skirt], mix(colour, WHITE, 0.15), mix(colour, INK, 0.12))
+    spot = canvas.chance.uniform(0.3, 0.7), canvas.chance.uniform(0.24, 0.36), 0.13
+    pale = mix(canvas.accent, WHITE, 0.55)
+    for half, colour in ((1.0, canvas.accent), (0.72, pale), (0.36, canvas.accent)):
+        skin = [(across * half, down) for across, down in _arc(math.pi, math.tau)]
+        skin += [(0.3 * half, 1.15), (-0.3 * half, 1.15)]
+        canvas.polygon(canvas.place(skin, *spot), mix(colour, WHITE, 0.15), mix(colour, INK, 0.12))
     for side in (-0.2, 0.2):
-        canvas.stroke(
-            [(x + across * side * 1.3, y + down * 1.15), (x + across * side, y + down * 1.5)], 0.003, INK
-        )
-    basket = [
-        (x - across * 0.22, y + down * 1.5),
-        (x + across * 0.22, y + down * 1.5),
-        (x + across * 0.17, y + down * 1.76),
-        (x - across * 0.17, y + down * 1.76),
-    ]
-    canvas.polygon(basket, mix(canvas.near, canvas.accent, 0.3))
+        canvas.stroke(canvas.place([(side * 1.3, 1.15), (side, 1.5)], *spot), 0.003, INK)
+    basket = [(-0.22, 1.5), (0.22, 1.5), (0.17, 1.76), (-0.17, 1.76)]
+    canvas.polygon(canvas.place(basket, *spot), mix(canvas.near, canvas.accent, 0.3))
 
 
 def _boat(canvas: Canvas) -> None:
-    x, y, size = canvas.chance.uniform(0.25, 0.75), 0.69, 0.14
-    across, down = size * canvas.unit / canvas.size[0], size * canvas.unit / canvas.size[1]
-    canvas.polygon(
-        [
-            (x - 0.06 * across, y - 1.5 * down),
-            (x - 0.06 * across, y - 0.12 * down),
-            (x - 0.75 * across, y - 0.12 * down),
-        ],
-        WHITE,
-        canvas.light,
+    spot = canvas.chance.uniform(0.25, 0.75), 0.69, 0.14
+    jib, mainsail = (
+        [(-0.06, -1.5), (-0.06, -0.12), (-0.75, -0.12)],
+        [(0.02, -1.7), (0.02, -0.12), (0.85, -0.12)],
     )
-    canvas.polygon(
-        [
-            (x + 0.02 * across, y - 1.7 * down),
-            (x + 0.02 * across, y - 0.12 * down),
-            (x + 0.85 * across, y - 0.12 * down),
-        ],
-        canvas.accent,
-    )
-    canvas.polygon(
-        [
-            (x - 0.9 * across, y),
-            (x + 0.95 * across, y),
-            (x + 0.6 * across, y + 0.3 * down),
-            (x - 0.6 * across, y + 0.3 * down),
-        ],
-        canvas.near,
-    )
+    canvas.polygon(canvas.place(jib, *spot), WHITE, canvas.light)
+    canvas.polygon(canvas.place(mainsail, *spot), canvas.accent)
+    canvas.polygon(canvas.place([(-0.9, 0), (0.95, 0), (0.6, 0.3), (-0.6, 0.3)], *spot), canvas.near)
 
 
 def _birds(canvas: Canvas) -> None:
-    x, y = canvas.chance.uniform(0.25, 0.6), canvas.chance.uniform(0.16, 0.3)
+    chance = canvas.chance
+    x, y = chance.uniform(0.25, 0.6), chance.uniform(0.16, 0.3)
+    wing = [(0.0, 0.0), (0.55, -0.55), (1.15, -0.3), (0.5, -0.32), (0.0, 0.14)]
     for _ in range(7):
-        left, up, size = (
-            x + canvas.chance.uniform(-0.12, 0.2),
-            y + canvas.chance.uniform(-0.08, 0.1),
-            canvas.chance.uniform(0.018, 0.034),
-        )
-        across, down = size * canvas.unit / canvas.size[0], size * canvas.unit / canvas.size[1]
+        spot = x + chance.uniform(-0.12, 0.2), y + chance.uniform(-0.08, 0.1), chance.uniform(0.018, 0.034)
         for side in (-1, 1):
-            canvas.polygon(
-                [
-                    (left, up),
-                    (left + side * across * 0.55, up - down * 0.55),
-                    (left + side * across * 1.15, up - down * 0.3),
-                    (left + side * across * 0.5, up - down * 0.32),
-                    (left, up + down * 0.14),
-                ],
-                canvas.near,
-            )
+            canvas.polygon(canvas.place([(side * a, d) for a, d in wing], *spot), canvas.near)
 
 
 _MOTIFS: dict[str, Callable[[Canvas], None]] = {
@@ -542,16 +448,12 @@ def _label(canvas: Canvas, prompt: str) -> None:
     canvas.image.paste(INK, (0, height - tall), shade.resize((width, tall)))
     draw = ImageDraw.Draw(canvas.image, "RGBA")
     margin = small * 0.8
-    words = re.sub(
-        r"\s+", " ", "".join(c if c.isascii() and c.isprintable() else " " for c in prompt)
-    ).strip()
+    words = re.sub(r"\s+", " ", "".join(c if c.isascii() and c.isprintable() else " " for c in prompt)).strip()
     tag = font.getlength("SANDBOX") + 0.9 * small
     line = words
     while line and font.getlength(line + "...") > width - tag - 4 * margin:
         line = line.rpartition(" ")[0]
-    draw.text(
-        (margin, height - margin), line + ("..." if line != words else ""), (255, 255, 255, 235), font, "ls"
-    )
+    draw.text((margin, height - margin), line + ("..." if line != words else ""), (255, 255, 255, 235), font, "ls")
     box = (
         width - margin - tag,
         height - margin - 1.05 * small,
@@ -591,7 +493,5 @@ def render(prompt: str, *, seed: str, index: int, size: tuple[int, int], file_fo
         motif(canvas)
     _label(canvas, prompt)
     out = io.BytesIO()
-    canvas.image.save(
-        out, FORMATS[file_format], **({"compress_level": 4} if file_format == "png" else {"quality": 88})
-    )
+    canvas.image.save(out, FORMATS[file_format], **({"compress_level": 4} if file_format == "png" else {"quality": 88}))
     return out.getvalue()

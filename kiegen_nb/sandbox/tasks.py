@@ -112,7 +112,6 @@ def check_input(entry: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 def _check_value(name: str, value: Any, rule: Mapping[str, Any]) -> None:
     of_type = str(rule["type"])
     not_allowed = RefusedError(500, f"{name} is not within the range of allowed options")
-    out_of_range = RefusedError(500, f"Value must be within the specified range: {name}")
     if name == "seed" and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         # Documented as a string for some models and an integer for their siblings; strictness was never seen.
         value = str(value) if of_type == "string" else value
@@ -120,18 +119,22 @@ def _check_value(name: str, value: Any, rule: Mapping[str, Any]) -> None:
         raise not_allowed
     if "enum" in rule and value not in rule["enum"]:
         raise not_allowed
-    if isinstance(value, str):
-        if len(value) > rule.get("maxLength", len(value)):
-            raise RefusedError(500, f"The text length cannot exceed the maximum limit: {name}")
-        if len(value) < rule.get("minLength", 0):
-            raise out_of_range
-    elif isinstance(value, (int, float)):
-        if not rule.get("min", value) <= value <= rule.get("max", value):
-            raise out_of_range
-    elif isinstance(value, list):
-        if not rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)):
-            raise out_of_range
+    if isinstance(value, str) and len(value) > rule.get("maxLength", len(value)):
+        raise RefusedError(500, f"The text length cannot exceed the maximum limit: {name}")
+    if not _in_range(value, rule):
+        raise RefusedError(500, f"Value must be within the specified range: {name}")
+    if isinstance(value, list):
         _check_items(name, value, rule)
+
+
+def _in_range(value: Any, rule: Mapping[str, Any]) -> bool:
+    if isinstance(value, str):
+        return len(value) >= int(rule.get("minLength", 0))
+    if isinstance(value, list):
+        return bool(rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)))
+    if isinstance(value, (int, float)):
+        return bool(rule.get("min", value) <= value <= rule.get("max", value))
+    return True
 
 
 def _check_items(name: str, items: list[Any], rule: Mapping[str, Any]) -> None:
@@ -152,8 +155,9 @@ def _has_type(value: Any, of_type: str) -> bool:
     if of_type == "boolean":
         return isinstance(value, bool)
     if of_type in ("integer", "number"):
-        whole = of_type == "number" or float(value).is_integer() if isinstance(value, (int, float)) else False
-        return whole and not isinstance(value, bool)
+        if isinstance(value, float):
+            return of_type == "number" or value.is_integer()
+        return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, dict if of_type == "object" else list)
 
 
@@ -204,7 +208,7 @@ def record(task: Task, now: float, base_url: str) -> dict[str, Any]:
     Args:
         task: The row.
         now: Unix seconds.
-        base_url: Scheme, host and port under which the caller reached this sandbox; result URLs start with it.
+        base_url: Scheme, host and port the caller used; result URLs start with it.
 
     Raises:
         RefusedError: Code 422 while the task is too new to be found.
@@ -319,7 +323,8 @@ CREATE TABLE IF NOT EXISTS tasks (
   fail_code TEXT NOT NULL, fail_msg TEXT NOT NULL, charged REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS tasks_by_account ON tasks (account, created);
 CREATE TABLE IF NOT EXISTS accounts (
-  account TEXT PRIMARY KEY, granted REAL NOT NULL, {", ".join(f"{n} INTEGER NOT NULL DEFAULT 0" for n in COUNTERS)});
+  account TEXT PRIMARY KEY, granted REAL NOT NULL,
+  {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in COUNTERS)});
 """
 
 
@@ -367,9 +372,7 @@ class Store:
 
     def know(self, account: str, granted: float) -> None:
         """Open an account with its first credits, unless it exists."""
-        self._connection.execute(
-            "INSERT OR IGNORE INTO accounts (account, granted) VALUES (?, ?)", (account, granted)
-        )
+        self._connection.execute("INSERT OR IGNORE INTO accounts (account, granted) VALUES (?, ?)", (account, granted))
 
     def count(self, account: str, counter: str) -> None:
         """Add one to a counter of an account (one of ``COUNTERS``)."""
@@ -439,9 +442,7 @@ class Store:
         for account, *numbers in rows:
             counted = dict(zip(COUNTERS, numbers, strict=True))
             accounts[account] = {"creates": counted["accepted"], **counted}
-        totals = {
-            name: sum(one[name] for one in accounts.values()) for name in ("creates", "looks", "rate_limited")
-        }
+        totals = {name: sum(one[name] for one in accounts.values()) for name in ("creates", "looks", "rate_limited")}
         return {"accounts": accounts, **totals}
 
 
