@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from kiegen_nb.engine.database import Database, store_url
 from kiegen_nb.engine.engine import Engine
+from kiegen_nb.engine.loop import awaited
 from kiegen_nb.engine.query import query_keys
 from kiegen_nb.errors import InvalidParams, MissingKey, SessionClosed
 from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
@@ -207,7 +208,7 @@ class Session:
     async def acredits(self) -> float:
         """Do the same as `credits`, awaitable."""
         self._check_open()
-        return await asyncio.wrap_future(self._engine.thread.submit(self._engine.service.credits()))
+        return await awaited(self._engine.thread.submit(self._engine.service.credits()))
 
     @property
     def is_sandbox(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kiegen_nb.errors import ConfigurationError
@@ -37,10 +37,10 @@ class Settings(BaseSettings):
         env_file=".env",
         env_ignore_empty=True,
         extra="ignore",
-        populate_by_name=True,
     )
 
-    api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("api_key", "KIE_API_KEY"))
+    # The alias only: the field's own name would read API_KEY, which is some other program's.
+    api_key: SecretStr | None = Field(default=None, validation_alias="KIE_API_KEY")
     base_url: str | None = None
     upload_url: str | None = None
     database_url: str | None = None
@@ -80,6 +80,8 @@ def load_settings(**arguments: object) -> Settings:
         ConfigurationError: one sentence per unusable setting; a key is never repeated in it.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
+    if "api_key" in given:
+        given["KIE_API_KEY"] = given.pop("api_key")
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

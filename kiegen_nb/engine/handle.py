@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from kiegen_nb.engine.loop import wait_for
+from kiegen_nb.engine.loop import awaited, wait_for
 from kiegen_nb.errors import TaskError, TaskFailed, TaskTimeout, TaskUnconfirmed, WrongThread
 from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, GenerationTask, TaskStatus
 
@@ -53,7 +52,7 @@ class TaskHandle:
         future: Future[GenerationTask] = Future()
         remove = self._engine.when_finished(self.id, future)
         try:
-            return outcome(await asyncio.wrap_future(future))
+            return outcome(await awaited(future))
         finally:
             remove()
 

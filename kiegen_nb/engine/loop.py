@@ -157,6 +157,18 @@ class SerialThread:
             thread.join(patience)
 
 
+async def awaited(future: Future[T]) -> T:
+    """Await a future of the engine in any loop; a cancelled wait, or an interrupted cell, ends the waiting only."""
+    waiting = asyncio.wrap_future(future)
+    try:
+        while not waiting.done():
+            # ipykernel's interrupt handler does not wake a loop that sleeps in its selector: wake it by ourselves.
+            await asyncio.wait({waiting}, timeout=_PATIENCE)
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
 def wait_for(future: Future[T], timeout: float | None = None) -> T:
     """Wait for a future so that an interrupt gets through on every system.
 

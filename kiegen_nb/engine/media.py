@@ -95,6 +95,8 @@ class MediaSaver:
                 async with self._turns:
                     await self._fetch(asset.url, part)
             return await self._in_worker(_finish, task, asset, part, folder / stem)
+        except (ValueError, httpx.InvalidURL):
+            return asset.model_copy(update={"error": "The result's address cannot be read."})
         except (MediaError, OSError) as error:
             return asset.model_copy(update={"error": _reason(error)})
 

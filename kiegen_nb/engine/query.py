@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
-from kiegen_nb.engine.loop import wait_for
+from kiegen_nb.engine.loop import awaited, wait_for
 from kiegen_nb.engine.state import QueryState
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class _Group:
         self.error: Exception | None = None
         self.subscribers: dict[object, _Subscriber] = {}
         self.loading: asyncio.Task[None] | None = None
+        self.published: set[str] = set()  # since the read that is going on began: newer than what it reads
 
 
 class QueryHub:
@@ -100,11 +101,6 @@ class QueryHub:
         self._look_errors: dict[str, Exception] = {}
         self._dirty: set[str] = set()
         self.credits: float | None = None
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody watches any group."""
-        return any(group.subscribers for group in self._groups.values())
 
     def subscribe(
         self,
@@ -149,6 +145,7 @@ class QueryHub:
             self._look_errors.pop(task.id, None)
         if group is not None and group.tasks.get(task.id) != task:
             group.tasks[task.id] = task
+            group.published.add(task.id)
             self._touch(task.prompt_id)
 
     def look_failed(self, task: GenerationTask, error: Exception | None) -> None:
@@ -182,6 +179,7 @@ class QueryHub:
 
     async def _load(self, prompt_id: str, group: _Group) -> None:
         group.state = replace(group.state, is_fetching=True)
+        group.published.clear()
         self._touch(prompt_id)
         try:
             found = await asyncio.to_thread(self._read, prompt_id)
@@ -189,8 +187,8 @@ class QueryHub:
             group.error = error
         else:
             group.error = None
-            # What was published while the file was read is newer than what was read.
-            group.tasks = {task.id: group.tasks.get(task.id, task) for task in found} | group.tasks
+            newer = {task_id: group.tasks[task_id] for task_id in group.published}
+            group.tasks = {task.id: task for task in found} | newer
             group.state = replace(group.state, is_loading=False)
         finally:
             group.loading = None
@@ -295,7 +293,7 @@ class TaskQuery(traitlets.HasTraits):
 
     async def arefetch(self) -> tuple[GenerationTask, ...]:
         """Do the same as `refetch`, awaitable."""
-        data = await asyncio.wrap_future(self._refetch(self.key[1]))
+        data = await awaited(self._refetch(self.key[1]))
         await asyncio.to_thread(self._catch_up)
         return data
 

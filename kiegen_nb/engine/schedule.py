@@ -93,7 +93,7 @@ class Budget:
         if self._at is not None:
             elapsed = max(now - self._at, 0.0)
             self.rate = min(self._ceiling, self.rate + elapsed * self._ceiling / 60)
-            self._tokens = min(max(self.rate / 3, 1.0), self._tokens + elapsed * self.rate)
+            self._tokens = min(1.0, self._tokens + elapsed * self.rate)  # no burst: 9 a second and never 11
         self._at = now
         if self._tokens >= 1.0:
             self._tokens -= 1.0

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.store import SLOT_WINDOW
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
-from kiegen_nb.errors import RateLimited
-from kiegen_nb.service import OutcomeKind
+from kiegen_nb.errors import RateLimited, UnreadableAnswer
+from kiegen_nb.service import Outcome, OutcomeKind
 from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.store import Store
     from kiegen_nb.engine.transitions import Event
-    from kiegen_nb.service import Outcome, Request, Service
+    from kiegen_nb.service import Request, Service
     from kiegen_nb.tasks import GenerationTask
 
 MAX_BACK_OFF = 30.0
@@ -88,7 +88,7 @@ class Submitter:
             if task.activity is not Activity.SUBMITTING:
                 return False  # cancelled while it waited
             used = True
-            outcome = await self._service.create(request)
+            outcome = await self._create(request)
         finally:
             await asyncio.wrap_future(host.store.end_slot(slot, used=used))
         await host.dispatch(task_id, self._event_of(outcome))
@@ -97,6 +97,12 @@ class Submitter:
         host.answered(task_id)
         await self._pause(task_id, self._delay(outcome, tries))
         return True
+
+    async def _create(self, request: Request) -> Outcome:
+        try:
+            return await self._service.create(request)
+        except Exception as error:  # noqa: BLE001 - a service must not raise; if it does, it may have sent
+            return Outcome(OutcomeKind.UNCONFIRMED, error=UnreadableAnswer(f"Unexpected {type(error).__name__}"))
 
     def _event_of(self, outcome: Outcome) -> Event:
         now = as_datetime(self._host.clock.time())

@@ -140,7 +140,7 @@ def apply(task: GenerationTask, event: Event) -> GenerationTask:
 def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: C901, PLR0912 - one table
     queued = task.is_pending and task.activity in (Activity.QUEUED, Activity.SUBMITTING)
     match event:
-        case Noted(note):
+        case Noted(note) if task.is_pending:
             return {"note": note}
         case Submitting(at) if task.is_pending and task.activity is Activity.QUEUED:
             return {"activity": Activity.SUBMITTING, "submitted_at": at, "note": None}

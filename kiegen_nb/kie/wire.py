@@ -79,7 +79,7 @@ def read_envelope(response: httpx.Response) -> Envelope:
     retry_after = _retry_after(response)
     try:
         body = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     code = body.get("code") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(code, int) or isinstance(code, bool):
@@ -154,9 +154,10 @@ def read_credits(response: httpx.Response) -> float:
     envelope = read_envelope(response)
     if envelope.code != OK:
         raise error_of(envelope)
-    if isinstance(envelope.data, bool) or not isinstance(envelope.data, int | float):
+    balance = _number(envelope.data)
+    if balance is None:
         raise UnreadableAnswer("the balance is not a number", code=OK)
-    return float(envelope.data)
+    return balance
 
 
 def not_sent(error: ServiceError) -> Outcome:
@@ -178,8 +179,7 @@ def _read_record(data: dict[str, Any], expected: AssetKind) -> Outcome:
     state = data.get("state")
     if not isinstance(state, str) or not state:
         return unclear(UnreadableAnswer("the record has no state", code=OK))
-    cost = data.get("creditsConsumed")
-    credits_consumed = float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None
+    credits_consumed = _number(data.get("creditsConsumed"))
     if state == FINAL_SUCCESS:
         text, result = _result_of(data)
         return Outcome(
@@ -210,7 +210,7 @@ def _result_of(data: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     if isinstance(text, str) and text:
         try:
             parsed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         if isinstance(parsed, dict):
             return text, parsed
@@ -233,15 +233,27 @@ def _url_list(value: Any) -> list[str]:
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
     items = value if isinstance(value, list) else [value]
     return [item for item in items if isinstance(item, str) and item]
 
 
 def _kind_of(url: str, expected: AssetKind) -> AssetKind:
-    ending = urlsplit(url).path.rpartition(".")[2].lower()
+    try:
+        ending = urlsplit(url).path.rpartition(".")[2].lower()
+    except ValueError:  # no address at all; saving it will say so
+        return expected
     return _EXTENSIONS.get(ending, expected)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _is_validation(message: str) -> bool:

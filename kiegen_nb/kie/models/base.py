@@ -145,7 +145,8 @@ def explain(error: ValidationError, known: Iterable[str] = ()) -> dict[str, str]
     names = list(known)
     sentences: dict[str, str] = {}
     for problem in error.errors(include_url=False):
-        path = [str(part) for part in problem["loc"] if part != "input"]
+        whole = [str(part) for part in problem["loc"]]
+        path = whole[1:] if whole[:1] == ["input"] and len(whole) > 1 else whole
         if problem["type"] == _RULE:
             path = [problem["ctx"]["field"]]
         name = "api_model" if path[:1] == ["apiModel"] else (path[0] if path else "")
