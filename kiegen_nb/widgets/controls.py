@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import types
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
@@ -18,10 +17,8 @@ NOT_SET = "auto"
 _SLIDER_STEPS = 200  # more positions than that cannot be hit with a mouse
 _TOGGLE_CHOICES = 5
 _TOGGLE_LETTERS = 18
-_FULL = {
-    "width": "auto",
-    "flex_flow": "column",
-}  # the label stands above its input, so that narrow cells work
+_COLUMN = {"width": "auto", "height": "auto", "flex_flow": "column"}  # the label above: narrow cells work
+_LABEL = {"description_width": "max-content"}  # any other width cuts or centres it in a column
 
 
 class Control:
@@ -30,40 +27,35 @@ class Control:
     Attributes:
         field: what it is for.
         input: the widget that holds the value.
-        box: what is displayed.
+        count: the number of characters, where there is one.
         message: the error line, hidden while it is empty.
+        box: what is displayed.
     """
 
-    def __init__(self, field: Field, **traits: Any) -> None:
+    def __init__(self, field: Field) -> None:
         self.field = field
-        self.message = W.HTML(layout=W.Layout(display="none", margin="0"))
-        self.input = self.make(description=field.title, tooltip=field.help or field.title, **traits)
+        self.count: Any = None
+        self.message = W.HTML(layout=W.Layout(display="none", margin="0 2px"))
+        self.input = self._make(description=field.title, tooltip=field.help or field.title)
         self.input.add_class("kiegen-input")
-        self.box = W.VBox(self.parts(), layout=W.Layout(width="auto", margin="0 0 6px"))
+        shown = [part for part in (self.input, self.count, self.message) if part is not None]
+        self.box = W.VBox(shown, layout=W.Layout(width="auto", margin="0 0 6px"))
         self.box.add_class("kiegen-field")
         self.box.add_class(f"kiegen-field-{field.name}")
         self.clear()
 
-    def make(self, **traits: Any) -> Any:
-        """Return the input widget."""
-        raise NotImplementedError
-
-    def parts(self) -> list[Any]:
-        """Return what the box shows, from top to bottom."""
-        return [self.input, self.message]
-
     def get(self) -> Any:
         """Return the value, None for "not set"."""
-        return self.input.value
+        return self._read(self.input.value)
 
     def set(self, value: Any) -> None:
-        """Show a value."""
-        self.input.value = value
+        """Show a value; None shows "not set"."""
+        self.input.value = self._write(value)
+        self.recount()
 
     def clear(self) -> None:
         """Show what an untouched form shows."""
-        if self.field.default is not None:
-            self.set(self.field.default)
+        self.set(self.field.default)
 
     def complain(self, sentence: str) -> None:
         """Show an error under the input; an empty one hides the line."""
@@ -73,119 +65,100 @@ class Control:
         self.message.layout.display = None if sentence else "none"
         (self.box.add_class if sentence else self.box.remove_class)("kiegen-invalid")
 
-
-class TextControl(Control):
-    """One line of text; also for numbers without bounds and for unions, whose reading is the model's own."""
-
-    def make(self, **traits: Any) -> W.Text:
-        field = self.field
-        hint = (
-            f"{field.low:g} to {field.high:g}"
-            if field.low is not None and field.high is not None
-            else field.help
-        )
-        if field.optional:
-            hint = f"{NOT_SET}: {hint}" if hint else NOT_SET
-        return W.Text(
-            placeholder=hint, layout=W.Layout(**_FULL), style={"description_width": "max-content"}, **traits
-        )
-
-    def get(self) -> str | None:
-        text = str(self.input.value)
-        # A required text is handed on even when it is empty, so that the model's own sentence is shown.
-        return text if text or self.is_required_text else None
-
-    @property
-    def is_required_text(self) -> bool:
-        return str in self.field.kinds and not self.field.optional and self.field.default is None
-
-    def set(self, value: Any) -> None:
-        self.input.value = "" if value is None else str(value)
-
-    def clear(self) -> None:
-        self.set(self.field.default)
-
-
-class TextareaControl(TextControl):
-    """Several lines of text with a live count of its characters."""
-
-    def make(self, **traits: Any) -> W.Textarea:
-        rows = 2 if self.field.advanced else 4
-        self.count = W.HTML(layout=W.Layout(margin="0", align_self="flex-end"))
-        area = W.Textarea(
-            rows=rows,
-            placeholder=self.field.help,
-            layout=W.Layout(**_FULL, height="auto"),
-            style={"description_width": "max-content"},
-            **traits,
-        )
-        return area
-
-    def parts(self) -> list[Any]:
-        return [self.input, self.count, self.message]
-
-    def set(self, value: Any) -> None:
-        super().set(value)
-        self.recount()
-
     def recount(self) -> None:
-        """Bring the count up to date."""
+        """Bring the count of characters up to date."""
+        if self.count is None:
+            return
         length, limit = len(self.input.value), self.field.limit
         beyond = limit is not None and length > limit
         text = f"{length:,} / {limit:,}" if limit is not None else f"{length:,}"
         kind = "kiegen-count kiegen-beyond" if beyond else "kiegen-count"
         self.count.value = f'<span class="{kind}">{text}</span>'
 
+    def _make(self, **traits: Any) -> Any:
+        raise NotImplementedError
 
-class LinesControl(TextareaControl):
+    def _read(self, shown: Any) -> Any:
+        return shown
+
+    def _write(self, value: Any) -> Any:
+        return value
+
+
+class TextControl(Control):
+    """One line of text; also for numbers without bounds and for unions, whose reading is the model's own."""
+
+    def _make(self, **traits: Any) -> Any:
+        return W.Text(placeholder=self._hint(), layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+
+    def _hint(self) -> str:
+        field = self.field
+        span = f"{field.low:g} to {field.high:g}" if field.low is not None and field.high is not None else ""
+        unset = NOT_SET if field.optional and not field.help else ""
+        return ", ".join(part for part in (unset, span, field.help) if part)
+
+    def _read(self, shown: str) -> str | None:
+        field = self.field
+        # A required text is handed on even when it is empty, so that the model's own sentence is shown.
+        required = str in field.kinds and not field.optional and field.default is None
+        return shown if shown or required else None
+
+    def _write(self, value: Any) -> str:
+        return "" if value is None else str(_plain(value))
+
+
+class TextareaControl(TextControl):
+    """Several lines of text with a live count of its characters."""
+
+    def _make(self, **traits: Any) -> Any:
+        self.count = W.HTML(layout=W.Layout(margin="-2px 2px 0", align_self="flex-end"))
+        rows = 2 if self.field.advanced else 4
+        return _area(rows, self.field.help, **traits)
+
+
+class LinesControl(Control):
     """A list of texts, one per line."""
 
-    def parts(self) -> list[Any]:
-        return [self.input, self.message]
+    def _make(self, **traits: Any) -> Any:
+        help_ = self.field.help
+        return _area(3, f"{help_} (one per line)" if help_ else "One per line", **traits)
 
-    def make(self, **traits: Any) -> W.Textarea:
-        area = super().make(**traits)
-        area.rows = 3
-        area.placeholder = f"{self.field.help} (one per line)" if self.field.help else "One per line"
-        return area
-
-    def get(self) -> Any:
-        lines = [line.strip() for line in self.input.value.splitlines()]
+    def _read(self, shown: str) -> list[str] | None:
+        lines = [line.strip() for line in shown.splitlines()]
         return [line for line in lines if line] or None
 
-    def set(self, value: Any) -> None:
-        self.input.value = "\n".join(str(line) for line in value or ())
+    def _write(self, value: Any) -> str:
+        return "\n".join(str(line) for line in value or ())
 
 
-class JsonControl(TextareaControl):
+class JsonControl(Control):
     """Anything else, written as JSON; what is no JSON is handed on as text for the model to judge."""
 
-    def parts(self) -> list[Any]:
-        return [self.input, self.message]
+    def _make(self, **traits: Any) -> Any:
+        return _area(3, self.field.help or "JSON", **traits)
 
-    def get(self) -> Any:
-        text = self.input.value.strip()
-        if not text:
+    def _read(self, shown: str) -> Any:
+        if not shown.strip():
             return None
         try:
-            return json.loads(text)
+            return json.loads(shown)
         except ValueError:
-            return text
+            return shown
 
-    def set(self, value: Any) -> None:
-        self.input.value = (
-            "" if value is None else json.dumps(value, ensure_ascii=False, indent=1, default=str)
-        )
+    def _write(self, value: Any) -> str:
+        if hasattr(value, "model_dump"):
+            value = value.model_dump(mode="json")
+        return "" if value is None else json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
 
 class CheckboxControl(Control):
     """Yes or no."""
 
-    def make(self, **traits: Any) -> W.Checkbox:
+    def _make(self, **traits: Any) -> Any:
         return W.Checkbox(indent=False, layout=W.Layout(width="auto"), **traits)
 
-    def clear(self) -> None:
-        self.set(bool(self.field.default))
+    def _write(self, value: Any) -> bool:
+        return bool(value)
 
 
 class ChoiceControl(Control):
@@ -196,26 +169,25 @@ class ChoiceControl(Control):
     @staticmethod
     def options(field: Field) -> list[tuple[str, Any]]:
         """Return the labels and their values."""
-        labels = [_label(value) for value in field.choices]
-        stem = _common_stem(labels)
-        pairs = [(label[len(stem) :], value) for label, value in zip(labels, field.choices, strict=True)]
+        labels = [str(_plain(value)) for value in field.choices]
+        stem = len(_common_stem(labels))
+        pairs = [(label[stem:], value) for label, value in zip(labels, field.choices, strict=True)]
         if not field.optional:
             return pairs
         return [("default" if NOT_SET in labels else NOT_SET, None), *pairs]
 
-    def make(self, **traits: Any) -> Any:
-        # The first choice is taken by nobody: without a default, a required choice starts empty.
-        style = {"description_width": "max-content"}
-        layout = W.Layout(**_FULL)
+    def _make(self, **traits: Any) -> Any:
+        # value=None: a required choice without a default starts empty, not with whatever comes first.
         options = self.options(self.field)
-        return type(self).widget(options=options, value=None, layout=layout, style=style, **traits)
+        return type(self).widget(options=options, value=None, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
 
     def set(self, value: Any) -> None:
-        known = {str(_plain(choice)): choice for choice in self.field.choices}
-        self.input.value = None if value is None else known.get(str(_plain(value)), value)
-
-    def clear(self) -> None:
-        self.set(self.field.default)
+        """Show a value; None shows "not set"."""
+        found = [str(_plain(known)) for _, known in self.options(self.field)]
+        if value is not None and str(_plain(value)) not in found:
+            raise ValueError(f"{value!r} is not among the choices")
+        # By index: a value of None would show nothing at all, not the option that stands for it.
+        self.input.index = found.index(str(_plain(value))) if str(_plain(value)) in found else None
 
 
 class ToggleControl(ChoiceControl):
@@ -223,8 +195,8 @@ class ToggleControl(ChoiceControl):
 
     widget = W.ToggleButtons
 
-    def make(self, **traits: Any) -> Any:
-        toggles = super().make(**traits)
+    def _make(self, **traits: Any) -> Any:
+        toggles = super()._make(**traits)
         toggles.style.button_width = "auto"
         return toggles
 
@@ -234,34 +206,40 @@ class YesNoControl(ChoiceControl):
 
     @staticmethod
     def options(field: Field) -> list[tuple[str, Any]]:
+        """Return the labels and their values."""
         del field
         return [(NOT_SET, None), ("yes", True), ("no", False)]
-
-    def set(self, value: Any) -> None:
-        self.input.value = value
 
 
 class SliderControl(Control):
     """A number between two bounds that can be hit with a mouse."""
 
-    def make(self, **traits: Any) -> Any:
-        field = self.field
-        whole = field.kinds == (int,)
-        low, high = field.low or 0, field.high or 0
+    def _make(self, **traits: Any) -> Any:
+        low, high = _bounds(self.field)
+        whole = self.field.kinds == (int,)
         step = {} if whole else {"step": float(f"{(high - low) / 100:.1g}")}
         kind = W.IntSlider if whole else W.FloatSlider
-        layout, style = W.Layout(width="auto"), {"description_width": "max-content"}
-        return kind(min=low, max=high, **step, layout=layout, style=style, **traits)
+        return kind(min=low, max=high, **step, layout=W.Layout(width="auto"), style=_LABEL, **traits)
+
+    def _write(self, value: Any) -> Any:
+        return _bounds(self.field)[0] if value is None else value
 
 
-class BoundedControl(Control):
+class BoundedControl(SliderControl):
     """A number between two bounds that are far apart."""
 
-    def make(self, **traits: Any) -> Any:
-        field = self.field
-        kind = W.BoundedIntText if field.kinds == (int,) else W.BoundedFloatText
-        style = {"description_width": "max-content"}
-        return kind(min=field.low, max=field.high, layout=W.Layout(**_FULL), style=style, **traits)
+    def _make(self, **traits: Any) -> Any:
+        low, high = _bounds(self.field)
+        kind = W.BoundedIntText if self.field.kinds == (int,) else W.BoundedFloatText
+        return kind(min=low, max=high, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+
+
+def _area(rows: int, placeholder: str, **traits: Any) -> Any:
+    return W.Textarea(rows=rows, placeholder=placeholder, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+
+
+def _bounds(field: Field) -> tuple[float, float]:
+    return field.low or 0, field.high or 0
 
 
 def _fits_toggles(field: Field) -> bool:
@@ -270,9 +248,7 @@ def _fits_toggles(field: Field) -> bool:
 
 
 def _is_list_of_texts(field: Field) -> bool:
-    return (
-        len(field.kinds) == 1 and get_origin(field.kinds[0]) in (list, tuple, set) and _items_are_text(field)
-    )
+    return len(field.kinds) == 1 and get_origin(field.kinds[0]) in (list, tuple, set) and _items_are_text(field)
 
 
 def _items_are_text(field: Field) -> bool:
@@ -311,15 +287,12 @@ def control_for(field: Field) -> Control:
 
 
 def _steps(field: Field) -> float:
-    return (field.high or 0) - (field.low or 0) if field.kinds == (int,) else 0
+    low, high = _bounds(field)
+    return high - low if field.kinds == (int,) else 0
 
 
 def _plain(value: Any) -> Any:
     return getattr(value, "value", value)
-
-
-def _label(value: Any) -> str:
-    return str(_plain(value))
 
 
 def _common_stem(labels: list[str]) -> str:

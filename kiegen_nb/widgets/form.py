@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import threading
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
@@ -11,33 +13,21 @@ import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
 from kiegen_nb.errors import InvalidParams, KiegenError
 from kiegen_nb.kie.models.base import KieParams
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
-from kiegen_nb.tasks import UNCONFIRMED, GenerationTask, TaskStatus
-from kiegen_nb.widgets.controls import TextareaControl, control_for
+from kiegen_nb.tasks import UNCONFIRMED, Activity, TaskStatus
+from kiegen_nb.widgets.controls import control_for
 from kiegen_nb.widgets.fields import read_fields
-from kiegen_nb.widgets.protocol import HandleLike, SessionLike, default_session
+from kiegen_nb.widgets.protocol import default_session
+from kiegen_nb.widgets.style import FORM_STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kiegen_nb.engine.state import QueryState
+    from kiegen_nb.tasks import GenerationTask
+    from kiegen_nb.widgets.controls import Control
+    from kiegen_nb.widgets.protocol import HandleLike, SessionLike
+
 READY, BUSY = "Generate", "Submitting…"
-_CSS = """<style>
-.kiegen-form{max-width:720px;font-size:13px}
-.kiegen-form .widget-label{text-align:left;font-weight:600;color:var(--jp-ui-font-color1,#222)}
-.kiegen-form .kiegen-input textarea,.kiegen-form .kiegen-input input[type=text]{border-radius:4px;width:100%}
-.kiegen-form .kiegen-input textarea{line-height:1.45;resize:vertical}
-.kiegen-form .widget-html-content{line-height:1.4}
-.kiegen-form .kiegen-title{font-size:15px;font-weight:600;color:var(--jp-ui-font-color0,#111)}
-.kiegen-form .kiegen-count{font-size:11px;font-variant-numeric:tabular-nums;color:var(--jp-ui-font-color2,#666)}
-.kiegen-form .kiegen-beyond,.kiegen-form .kiegen-error{color:var(--jp-error-color0,#b71c1c)}
-.kiegen-form .kiegen-beyond{font-weight:600}
-.kiegen-form .kiegen-error{font-size:12px}
-.kiegen-form .kiegen-status{font-size:12px;color:var(--jp-ui-font-color2,#666);overflow-wrap:anywhere}
-.kiegen-form .kiegen-status.kiegen-error{color:var(--jp-error-color0,#b71c1c)}
-.kiegen-form .kiegen-invalid textarea,.kiegen-form .kiegen-invalid input,.kiegen-form .kiegen-invalid select
-{border-color:var(--jp-error-color1,#d32f2f)!important}
-.kiegen-sandbox{display:inline-block;margin-left:8px;padding:1px 8px;border-radius:9px;font-size:11px;font-weight:700;
-letter-spacing:.06em;line-height:16px;vertical-align:2px;background:var(--jp-warn-color1,#f57c00);color:#1b1300}
-</style>"""
 
 
 class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
@@ -70,10 +60,11 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self.on_submit = on_submit
         self._session = session
         self._badge = badge
-        # Clicks come on the main or any subshell thread, answers on the display thread: whoever writes holds this.
+        # Clicks come on the main or any subshell thread, answers on the display thread: writers hold this.
         self._writing = threading.RLock()
-        # The flag, not the button's trait, decides: two clicks can arrive before the browser disables anything.
+        # The flag decides, not the button's trait: two clicks can arrive before the browser disables it.
         self._busy = False
+        self._uneven = True
         self.controls = {field.name: control_for(field) for field in read_fields(self.params_class)}
         self.button = W.Button(
             description=READY,
@@ -89,8 +80,7 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._show_title(sandbox=False)
         self._say(self._intent)
         for control in self.controls.values():
-            if isinstance(control, TextareaControl):
-                control.input.observe(self._on_typed, names="value")
+            control.input.observe(partial(self._on_edit, control), names="value")
         self.button.on_click(self._on_click)
         if isinstance(params, KieParams):
             self.set(params)
@@ -149,20 +139,22 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             InvalidParams: for another family, or a field or choice this form does not have.
         """
         if isinstance(params, KieParams) and not isinstance(params, self.params_class):
-            raise InvalidParams(
-                {"": f"this form is for {self.params_class.title}, not {type(params).title}."}
-            )
+            raise InvalidParams({"": f"this form is for {self.params_class.title}, not {type(params).title}."})
         flat = params.flat() if isinstance(params, KieParams) else dict(params)
         # A slug without a choice has no control; it is part of the family.
         unknown = [name for name in flat if name not in self.controls and name != "api_model"]
         if unknown:
             raise InvalidParams(dict.fromkeys(unknown, "is not a field of this form."))
         with self._writing:
-            for name, control in self.controls.items():
-                if name in flat:
-                    _put(control, flat[name])
-                else:
-                    control.clear()
+            uneven, self._uneven = self._uneven, False  # these edits are no browser's
+            try:
+                for name, control in self.controls.items():
+                    if name in flat:
+                        _put(control, flat[name])
+                    else:
+                        control.clear()
+            finally:
+                self._uneven = uneven
             self._complain(None)
 
     def submit(self) -> HandleLike:
@@ -201,15 +193,29 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         except Exception as error:  # noqa: BLE001 - nothing above a click handler would show it
             self._show_failure(error)
 
-    def _on_typed(self, change: Any) -> None:
+    def _on_edit(self, control: Control, _: object) -> None:
         with self._writing:
-            for control in self.controls.values():
-                if isinstance(control, TextareaControl) and control.input is change["owner"]:
-                    control.recount()
+            control.recount()
+            control.complain("")
+            if self._uneven:
+                self._share_route()
+
+    def _share_route(self) -> None:
+        """Have the browser's messages of all controls and of the button wait in one queue, in their order.
+
+        ipykernel 7.4 sends a widget's messages to the subshell that last wrote to that widget. While a cell
+        blocks the main thread, a click on a subshell would overtake an edit that waits for the main thread, and
+        pay for the text of before (seen in JupyterLab 4.6). Writing to all of them here evens that out.
+        """
+        self._uneven = False
+        for widget in (self.button, *(control.input for control in self.controls.values())):
+            widget.send_state("tooltip")
 
     def _on_answer(self, task: GenerationTask) -> None:
         self._finish(None, task)
-        self._ask_for_sandbox(self.session)
+        # The answer stands, also where the session was closed meanwhile.
+        with suppress(KiegenError):
+            self._ask_for_sandbox(self.session)
 
     def _finish(self, error: BaseException | None, task: GenerationTask | None = None) -> None:
         with self._writing:
@@ -219,6 +225,8 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
                 self._say_answer(task)
             elif error is not None:
                 self._show_failure(error)
+            self._share_route()
+            self._uneven = True
             self._busy = False
 
     def _show_busy(self) -> None:
@@ -226,10 +234,13 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             self.button.disabled = True
             self.button.description = BUSY
             self._say("")
+            self._share_route()
 
     def _say_answer(self, task: GenerationTask) -> None:
         reason = task.fail_msg or task.fail_code or "the service gave no reason."
-        if task.status is not TaskStatus.FAILED:
+        if task.activity is Activity.QUEUED:
+            self._say(f"Not sent yet: {task.note or 'it is sent as soon as the service can be reached.'}")
+        elif task.status is not TaskStatus.FAILED:
             self._say("Sent. The result appears in the gallery.")
         elif task.fail_code == UNCONFIRMED:
             self._say(f"No answer: {reason}", error=True)
@@ -261,7 +272,8 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
     @property
     def _intent(self) -> str:
-        return f"Makes one {_THING.get(self.params_class.asset_kind.value, 'result')} with {self.params_class.title}."
+        thing = _THING.get(self.params_class.asset_kind.value, "result")
+        return f"Makes one {thing} with {self.params_class.title}."
 
     def _show_title(self, *, sandbox: bool) -> None:
         badge = '<span class="kiegen-sandbox">SANDBOX</span>' if sandbox and self._badge else ""
@@ -274,20 +286,23 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         ends: list[Callable[[], object]] = []
         seen = threading.Event()
 
-        def look(state: Any) -> None:
-            if not seen.is_set():
-                seen.set()
-                with self._writing:
-                    self._show_title(sandbox=state.is_sandbox)
-            while ends:
-                ends.pop()()
+        def end() -> None:
+            with self._writing:
+                ending = ends.pop() if ends and seen.is_set() else None
+            if ending is not None:
+                ending()
+
+        def look(state: QueryState) -> None:
+            with self._writing:
+                self._show_title(sandbox=state.is_sandbox)
+            seen.set()
+            end()
 
         ends.append(session.subscribe(self.prompt_id, look))
-        if seen.is_set() and ends:
-            ends.pop()()
+        end()
 
     def _layout(self) -> list[Any]:
-        style = W.HTML(_CSS, layout=W.Layout(display="none"))
+        style = W.HTML(FORM_STYLE, layout=W.Layout(display="none"))
         plain = [control.box for control in self.controls.values() if not control.field.advanced]
         folded = [control.box for control in self.controls.values() if control.field.advanced]
         more = []

@@ -1,4 +1,4 @@
-"""The part of a session the widgets use, as a protocol: they need nothing else of it, and tests can stand in."""
+"""The part of a session the widgets use; they need nothing else of it, and tests can stand in for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SessionLike(Protocol):
         """Where result files are saved."""
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
-        """Store a request to be sent; ``repeat=None`` takes the next free repeat number. Quick, from any thread."""
+        """Store a request to be sent; ``repeat=None`` takes the next free number. Quick, from any thread."""
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], object]:
         """Call back on the display thread, now and after every change; returns what ends it."""

@@ -1,0 +1,201 @@
+"""What a card of the gallery says about a task: plain data, decided here so that JavaScript only draws it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, GenerationTask, TaskStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kiegen_nb.engine.state import QueryState
+
+PENDING, SAVING, DONE, MISSING, FAILED, UNCLEAR = (
+    "pending",
+    "saving",
+    "done",
+    "missing",
+    "failed",
+    "unconfirmed",
+)
+
+_WORDS = {
+    Activity.QUEUED: "Waiting to be sent",
+    Activity.SUBMITTING: "Sending",
+    Activity.PAUSED: "Paused",
+    Activity.SAVING: "Saving",
+    Activity.GAVE_UP: "Not looked after",
+}
+_NO_FILE = "The service reported success, but no file has arrived."
+
+
+def inputs(task: GenerationTask) -> dict[str, Any]:
+    """Return the request's input; whatever else a store may hold there counts as empty."""
+    found = task.provider_params.get("input")
+    return found if isinstance(found, dict) else {}
+
+
+def prompt(task: GenerationTask) -> str:
+    """Return the prompt's text."""
+    found = inputs(task).get("prompt", "")
+    return found if isinstance(found, str) else ""
+
+
+def shape(task: GenerationTask) -> str:
+    """Return the asked aspect ratio, empty if none was asked for."""
+    found = inputs(task).get("aspect_ratio") or inputs(task).get("aspectRatio")
+    return found if isinstance(found, str) else ""
+
+
+def kind(task: GenerationTask) -> str:
+    """Return which card a task gets."""
+    if task.status is TaskStatus.FAILED:
+        return UNCLEAR if task.fail_code == UNCONFIRMED else FAILED
+    if task.status is TaskStatus.PENDING:
+        return SAVING if task.activity is Activity.SAVING else PENDING
+    if any(asset.path is not None for asset in task.assets):
+        return DONE
+    return SAVING if task.activity is Activity.SAVING else MISSING
+
+
+def word(task: GenerationTask) -> str:
+    """Return the state of a task in plain language."""
+    match kind(task):
+        case "done":
+            return "Done"
+        case "missing":
+            return "Done, without a file"
+        case "unconfirmed":
+            return "May have been charged"
+        case "failed":
+            return {TIMEOUT: "Took too long", CANCELLED: "Cancelled"}.get(str(task.fail_code), "Failed")
+        case _ if task.activity in _WORDS:
+            return _WORDS[task.activity]
+    # The service's own word, known or not, is shown as it came.
+    return (task.state or "accepted").replace("_", " ").capitalize()
+
+
+def took(task: GenerationTask) -> float | None:
+    """Return the seconds from sending to the outcome."""
+    if task.completed_at is None:
+        return None
+    return max(0.0, (task.completed_at - (task.submitted_at or task.created_at)).total_seconds())
+
+
+def short_model(task: GenerationTask) -> str:
+    """Return the slug without its maker."""
+    return task.api_model.rpartition("/")[2] or task.model
+
+
+def facts(task: GenerationTask) -> list[str]:
+    """Return what is known about a task, in short: model, size or asked ratio, seconds, credits."""
+    found = [short_model(task)]
+    first = next((asset for asset in task.assets if asset.width and asset.height), None)
+    if first is not None:
+        found.append(f"{first.width}×{first.height}")  # noqa: RUF001 - the multiplication sign is meant
+    elif shape(task):
+        found.append(shape(task))
+    seconds = took(task)
+    if seconds is not None and task.status is TaskStatus.SUCCESS:
+        found.append(f"{seconds:.1f} s")
+    if task.credits_consumed is not None:
+        found.append(credits_text(task.credits_consumed))
+    return found
+
+
+def credits_text(value: float) -> str:
+    """Return a number of credits as text."""
+    return f"{value:,.6g} credit" + ("" if value == 1 else "s")
+
+
+def card(task: GenerationTask) -> dict[str, Any]:
+    """Return everything a card shows, small and without None, as JSON data."""
+    which = kind(task)
+    since = task.submitted_at or task.created_at
+    data: dict[str, Any] = {
+        "id": task.id,
+        "kind": which,
+        "word": word(task),
+        "prompt": prompt(task),
+        "facts": facts(task),
+        "ratio": shape(task),
+        "since": since.timestamp() if which in (PENDING, SAVING) else None,
+        "code": task.fail_code if which in (FAILED, UNCLEAR) else None,
+        "reason": _reason(task, which),
+        "note": _note(task),
+        "again": _again(task, which),
+        "assets": [_asset(task, n, asset) for n, asset in enumerate(task.assets)],
+    }
+    return {name: value for name, value in data.items() if value not in (None, "", [])}
+
+
+def _reason(task: GenerationTask, which: str) -> str | None:
+    if which in (FAILED, UNCLEAR):
+        return task.fail_msg or "The service gave no reason."
+    if which == MISSING:
+        return next((asset.error for asset in task.assets if asset.error), _NO_FILE)
+    return None
+
+
+def _note(task: GenerationTask) -> str | None:
+    if task.status is TaskStatus.SUCCESS and task.activity is None:
+        asked, got = str(inputs(task).get("num_images", "")), len(task.assets)
+        if asked.isdecimal() and 0 < got < int(asked):
+            return f"{got} of {asked} delivered; use repeat={asked}"
+    return task.note
+
+
+def _again(task: GenerationTask, which: str) -> str | None:
+    if which == FAILED and task.fail_code == TIMEOUT:
+        return "Look again"
+    lost = task.status is TaskStatus.SUCCESS and any(asset.path is None for asset in task.assets)
+    if which == MISSING or (which == DONE and lost and task.activity is None):
+        return "Retry"
+    return None
+
+
+def _asset(task: GenerationTask, n: int, asset: Asset) -> dict[str, Any]:
+    data = {
+        "kind": asset.kind.value,
+        "name": asset.path.name if asset.path is not None else None,
+        "width": asset.width,
+        "height": asset.height,
+        "duration": asset.duration,
+        "error": asset.error,
+        "thumb": thumbnail_key(task.id, n, asset.thumbnail),
+    }
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def thumbnail_key(task_id: str, n: int, path: Path | None) -> str | None:
+    """Return a name that changes with the file's bytes; None if there is no such file."""
+    if path is None:
+        return None
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return f"{task_id}/{n}/{stat.st_mtime_ns:x}-{stat.st_size:x}"
+
+
+def header(state: QueryState, *, columns: int | None = None, live: bool = True) -> dict[str, Any]:
+    """Return what stands above the cards."""
+    kinds = [kind(task) for task in state.data]
+    pending = kinds.count(PENDING) + kinds.count(SAVING)
+    counted = [
+        (pending, "pending"),
+        (kinds.count(DONE) + kinds.count(MISSING), "done"),
+        (kinds.count(FAILED), "failed"),
+        (kinds.count(UNCLEAR), "unconfirmed"),
+    ]
+    return {
+        "counts": " · ".join(f"{number:,} {name}" for number, name in counted if number),
+        "busy": pending > 0,
+        "loading": state.is_loading,
+        "sandbox": state.is_sandbox,
+        "credits": None if state.credits is None else f"{credits_text(state.credits)} left",
+        "error": None if state.error is None else (str(state.error) or type(state.error).__name__),
+        "columns": columns,
+        "live": live,
+    }

@@ -1,0 +1,475 @@
+"""The gallery without a kernel: what it sends is recorded, what a browser sends is handed in."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ipywidgets.widgets import widget
+
+from kiegen_nb.engine.state import QueryState
+from kiegen_nb.errors import KiegenError
+from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
+from kiegen_nb.widgets.cards import card
+from kiegen_nb.widgets.gallery import Gallery
+from kiegen_nb.widgets.studio import Studio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kiegen_nb.kie.models.base import KieParams
+    from kiegen_nb.widgets.protocol import HandleLike
+
+THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+Sent = list[tuple[dict[str, Any], list[bytes]]]
+
+
+class FakeSession:
+    """The part of a session a gallery uses; its display thread runs when the test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output_dir = folder
+        self.state = QueryState(is_loading=False)
+        self.followers: list[Callable[[QueryState], None]] = []
+        self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.refreshed: list[str] = []
+        self.error: KiegenError | None = None
+
+    def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
+        raise AssertionError(f"a gallery never submits {params}, {prompt_id}, {repeat}")
+
+    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
+        assert prompt_id == "kites"
+        self.followers.append(callback)
+        callback(self.state)
+        return lambda: self.followers.remove(callback)
+
+    def on_display(self, function: Callable[..., None], *args: Any) -> None:
+        self.waiting.append((function, args))
+
+    def refresh(self, task: GenerationTask) -> None:
+        if self.error is not None:
+            raise self.error
+        self.refreshed.append(task.id)
+
+    def display(self) -> None:
+        while self.waiting:
+            function, args = self.waiting.pop(0)
+            function(*args)
+
+    def become(self, *tasks: GenerationTask, **changes: Any) -> None:
+        self.state = replace(self.state, data=tasks, **changes)
+        for follower in list(self.followers):
+            follower(self.state)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> FakeSession:
+    return FakeSession(tmp_path)
+
+
+def task(name: str, prompt: str = "a red kite", **fields: Any) -> GenerationTask:
+    params = {"input": {"prompt": prompt, "aspect_ratio": "16:9"} | fields.pop("input", {})}
+    known = {"model": "IMAGEN4", "api_model": "google/imagen4-fast", "created_at": THEN, "provider_params": params}
+    return GenerationTask(id=name, **known | fields)
+
+
+def finished(name: str, *assets: Asset, **fields: Any) -> GenerationTask:
+    known = {"status": TaskStatus.SUCCESS, "activity": None, "assets": assets}
+    return task(name, **known | {"completed_at": THEN + timedelta(seconds=5.25)} | fields)
+
+
+def picture(folder: Path, name: str, thumbnail: bytes | None = b"thumb of ") -> Asset:
+    path, small = folder / f"{name}.png", folder / f"{name}.webp"
+    path.write_bytes(b"bytes of " + name.encode())
+    if thumbnail is not None:
+        small.write_bytes(thumbnail + name.encode())
+    return Asset(kind=AssetKind.IMAGE, path=path, thumbnail=small, width=1408, height=768)
+
+
+def record(gallery: Gallery) -> Sent:
+    sent: Sent = []
+
+    def send(content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        json.dumps(content)  # a comm takes JSON only
+        sent.append((content, list(buffers or ())))
+
+    gallery.send = send
+    return sent
+
+
+def from_browser(gallery: Gallery, **content: Any) -> None:
+    gallery._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+
+def opened(session: FakeSession) -> tuple[Gallery, Sent]:
+    """Return a gallery with one view that has had its snapshot, and what is sent from then on."""
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    sent.clear()
+    return gallery, sent
+
+
+# Snapshot and patches
+
+
+def test_ready_is_answered_on_the_display_thread_with_everything(session: FakeSession, tmp_path: Path) -> None:
+    session.become(task("b"), finished("a", picture(tmp_path, "a")), is_sandbox=True, credits=12.5)
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    assert sent == []
+    session.display()
+    [(content, buffers)] = sent
+    assert (content["type"], content["view"], content["part"], content["parts"]) == ("snapshot", "v1", 0, 1)
+    assert [item["id"] for item in content["items"]] == ["b", "a"]
+    assert content["header"]["counts"] == "1 pending · 1 done"
+    assert content["header"]["sandbox"] is True
+    assert content["header"]["credits"] == "12.5 credits left"
+    assert content["now"] > 0
+    assert buffers == [b"thumb of a"]
+    assert content["thumbs"] == [content["items"][1]["assets"][0]["thumb"]]
+
+
+def test_a_long_gallery_comes_in_parts(session: FakeSession, tmp_path: Path) -> None:
+    session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}")) for n in range(45)])
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    assert [len(content["items"]) for content, _ in sent] == [20, 20, 5]
+    assert [len(buffers) for _, buffers in sent] == [20, 20, 5]
+    assert [content["part"] for content, _ in sent] == [0, 1, 2]
+
+
+def test_nothing_is_sent_before_a_view_is_ready(session: FakeSession) -> None:
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    session.become(task("a"))
+    assert sent == []
+    assert [known.id for known in gallery.tasks] == ["a"]
+
+
+def test_nothing_is_sent_when_nothing_changed(session: FakeSession, tmp_path: Path) -> None:
+    session.become(task("b"), finished("a", picture(tmp_path, "a")))
+    _, sent = opened(session)
+    session.become(*session.state.data)
+    session.become(*[known.model_copy() for known in session.state.data], is_fetching=True, is_polling=True)
+    assert sent == []
+
+
+def test_a_patch_has_only_the_card_that_changed(session: FakeSession, tmp_path: Path) -> None:
+    others = [finished(name, picture(tmp_path, name)) for name in ("c", "d")]
+    session.become(task("a"), task("b"), *others)
+    _, sent = opened(session)
+    session.become(task("a"), task("b", state="generating", activity=Activity.WATCHING), *others)
+    [(content, buffers)] = sent
+    assert content["type"] == "patch"
+    assert [(item["id"], item["word"]) for item in content["items"]] == [("b", "Generating")]
+    assert "header" not in content
+    assert buffers == []
+
+
+def test_a_picture_comes_with_the_card_that_shows_it(session: FakeSession, tmp_path: Path) -> None:
+    session.become(task("a"))
+    _, sent = opened(session)
+    session.become(finished("a", picture(tmp_path, "a")))
+    [(content, buffers)] = sent
+    assert content["items"][0]["kind"] == "done"
+    assert content["thumbs"] == [content["items"][0]["assets"][0]["thumb"]]
+    assert buffers == [b"thumb of a"]
+    assert content["header"]["counts"] == "1 done"
+
+
+def test_a_known_thumbnail_is_not_sent_again(session: FakeSession, tmp_path: Path) -> None:
+    asset = picture(tmp_path, "a")
+    session.become(finished("a", asset))
+    _, sent = opened(session)
+    session.become(finished("a", asset, credits_consumed=4.0))
+    [(content, buffers)] = sent
+    assert "4 credits" in content["items"][0]["facts"]
+    assert (content["thumbs"], buffers) == ([], [])
+
+
+def test_new_cards_name_the_card_before_them(session: FakeSession) -> None:
+    session.become(task("a"))
+    _, sent = opened(session)
+    session.become(task("c"), task("b"), task("a"))
+    [(content, _)] = sent
+    assert [(item["id"], item["after"]) for item in content["items"]] == [("c", None), ("b", "c")]
+
+
+def test_a_card_that_is_gone_is_removed(session: FakeSession) -> None:
+    session.become(task("b"), task("a"))
+    _, sent = opened(session)
+    session.become(task("a"))
+    [(content, _)] = sent
+    assert content["removed"] == ["b"]
+    assert content["items"] == []
+
+
+def test_another_order_brings_everything_anew(session: FakeSession) -> None:
+    session.become(task("b"), task("a"))
+    _, sent = opened(session)
+    session.become(task("a"), task("b"))
+    [(content, _)] = sent
+    assert (content["type"], content["view"]) == ("snapshot", None)
+    assert [item["id"] for item in content["items"]] == ["a", "b"]
+
+
+def test_many_changes_come_in_parts(session: FakeSession) -> None:
+    _, sent = opened(session)
+    session.become(*[task(f"t{n}") for n in range(30)])
+    assert [len(content["items"]) for content, _ in sent] == [20, 10]
+    assert ["header" in content for content, _ in sent] == [True, False]
+
+
+def test_an_error_is_told_and_keeps_the_cards(session: FakeSession) -> None:
+    session.become(task("a"))
+    _, sent = opened(session)
+    session.become(task("a"), error=KiegenError("<b>no connection</b>"))
+    [(content, _)] = sent
+    assert content["header"]["error"] == "<b>no connection</b>"
+    assert (content["items"], content["removed"]) == ([], [])
+
+
+def test_a_page_opened_again_gets_everything(session: FakeSession, tmp_path: Path) -> None:
+    session.become(finished("a", picture(tmp_path, "a")))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="ready", view="v2")
+    session.display()
+    [(content, buffers)] = sent
+    assert (content["type"], content["view"]) == ("snapshot", "v2")
+    assert buffers == [b"thumb of a"]
+
+
+def test_a_missing_thumbnail_is_no_error(session: FakeSession, tmp_path: Path) -> None:
+    session.become(finished("a", picture(tmp_path, "a", thumbnail=None)))
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    [(content, buffers)] = sent
+    assert "thumb" not in content["items"][0]["assets"][0]
+    assert buffers == []
+
+
+# Full size and refresh
+
+
+def test_full_size_is_answered_with_the_files_bytes(session: FakeSession, tmp_path: Path) -> None:
+    session.become(finished("a", picture(tmp_path, "a"), picture(tmp_path, "a2")))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="full", id="a", n=1, request="r1")
+    assert sent == []
+    session.display()
+    [(content, buffers)] = sent
+    expected = {"type": "full", "request": "r1", "task": "a", "n": 1, "ok": True, "mime": "image/png", "name": "a2.png"}
+    assert content == expected
+    assert buffers == [b"bytes of a2"]
+
+
+@pytest.mark.parametrize("asked", [{"id": "a", "n": 1}, {"id": "zz", "n": 0}, {"id": "a", "n": "../x"}, {}])
+def test_full_size_of_what_is_not_there_is_answered_too(
+    session: FakeSession, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    session.become(finished("a", picture(tmp_path, "a")))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="full", request="r1", **asked)
+    session.display()
+    [(content, buffers)] = sent
+    assert (content["ok"], content["request"], buffers) == (False, "r1", [])
+    assert content["text"] == "There is no saved file to show."
+
+
+def test_a_file_that_was_deleted_is_named(session: FakeSession, tmp_path: Path) -> None:
+    asset = picture(tmp_path, "a")
+    session.become(finished("a", asset))
+    gallery, sent = opened(session)
+    (tmp_path / "a.png").unlink()
+    from_browser(gallery, type="full", id="a", n=0, request="r1")
+    session.display()
+    assert sent[0][0]["text"] == f"The file {asset.path} is gone."
+
+
+def test_retry_refreshes_the_task(session: FakeSession) -> None:
+    session.become(finished("a"))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="refresh", id="a")
+    from_browser(gallery, type="refresh", id="unknown")
+    session.display()
+    assert session.refreshed == ["a"]
+    assert sent == []
+
+
+def test_a_retry_that_fails_is_told(session: FakeSession) -> None:
+    session.become(finished("a"))
+    gallery, sent = opened(session)
+    session.error = KiegenError("the session was closed")
+    from_browser(gallery, type="refresh", id="a")
+    session.display()
+    assert sent[0][0]["header"]["error"] == "the session was closed"
+
+
+@pytest.mark.parametrize("content", [{}, {"type": "nonsense"}, {"type": None}])
+def test_messages_that_mean_nothing_are_ignored(session: FakeSession, content: dict[str, Any]) -> None:
+    gallery, sent = opened(session)
+    from_browser(gallery, **content)
+    session.display()
+    assert sent == []
+
+
+# Life time
+
+
+def test_closing_ends_the_subscription(session: FakeSession) -> None:
+    gallery, sent = opened(session)
+    assert len(session.followers) == 1
+    gallery.close()
+    assert session.followers == []
+    session.become(task("a"))
+    assert sent == []
+
+
+def test_a_gallery_whose_last_view_is_gone_stops_following(session: FakeSession) -> None:
+    # A cell that runs again replaces its output; ipywidgets keeps the old widget, nobody closes it.
+    gallery, sent = opened(session)
+    from_browser(gallery, type="ready", view="v2")
+    from_browser(gallery, type="bye", view="v1")
+    session.display()
+    assert len(session.followers) == 1
+    from_browser(gallery, type="bye", view="v2")
+    session.display()
+    assert session.followers == []
+    sent.clear()
+    session.become(task("a"))
+    assert sent == []
+    from_browser(gallery, type="ready", view="v3")
+    session.display()
+    assert len(session.followers) == 1
+    assert [item["id"] for item in sent[-1][0]["items"]] == ["a"]
+
+
+def test_the_session_does_not_keep_a_gallery_alive(session: FakeSession) -> None:
+    gallery = Gallery("kites", session=session)
+    gone = weakref.ref(gallery)
+    # What else keeps an open widget is ipywidgets' own: its registry and its comm.
+    widget._instances.pop(gallery.model_id)
+    gallery.comm.on_msg(None)
+    del gallery
+    gc.collect()
+    assert gone() is None
+    assert session.followers == []
+
+
+def test_a_gallery_of_given_tasks_needs_no_session() -> None:
+    gallery = Gallery(tasks=[task("a")])
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    gallery.show([task("b"), task("a")])
+    assert [content["type"] for content, _ in sent] == ["snapshot", "patch"]
+    assert sent[0][0]["header"]["live"] is False
+    gallery.close()
+
+
+# State, repr and fallback
+
+
+def test_the_saved_state_stays_small(session: FakeSession, tmp_path: Path) -> None:
+    session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}"), prompt="x" * 300) for n in range(100)])
+    gallery, _ = opened(session)
+    assert len(json.dumps(gallery._get_embed_state())) <= 20 * 1024
+
+
+def test_the_gallery_has_a_short_and_stable_repr(session: FakeSession) -> None:
+    gallery = Gallery("kites", session=session)
+    assert repr(gallery) == "Gallery(kites)"
+    data, _ = gallery._repr_mimebundle_()
+    assert data["text/plain"] == "Gallery(kites)"
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == gallery.model_id
+
+
+def test_viewers_without_a_kernel_get_the_newest_tasks_as_html(session: FakeSession) -> None:
+    session.become(task("a", "a <b>red</b> kite"))
+    data, _ = Gallery("kites", session=session)._repr_mimebundle_()
+    assert "a &lt;b&gt;red&lt;/b&gt; kite" in data["text/html"]
+
+
+def test_studio_joins_a_form_and_a_gallery(session: FakeSession) -> None:
+    studio = Studio(session=session, prompt_id="kites")
+    assert repr(studio) == "Studio(kites)"
+    assert studio.form.session is session
+    assert studio.form.prompt_id == studio.gallery.prompt_id == "kites"
+    assert list(studio.children) == [studio.form, studio.gallery]
+    studio.close()
+    assert session.followers == []
+
+
+# Cards
+
+MISSING = Asset(kind=AssetKind.IMAGE, url="https://x.example/1.png", error="HTTP 503, three times.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"activity": Activity.QUEUED}, ("pending", "Waiting to be sent")),
+        ({"activity": Activity.SUBMITTING}, ("pending", "Sending")),
+        ({"activity": Activity.PAUSED}, ("pending", "Paused")),
+        ({"activity": Activity.WATCHING, "state": "waiting"}, ("pending", "Waiting")),
+        ({"activity": Activity.WATCHING, "state": "brand_new_word"}, ("pending", "Brand new word")),
+        ({"activity": Activity.WATCHING}, ("pending", "Accepted")),
+        ({"status": TaskStatus.SUCCESS, "activity": Activity.SAVING}, ("saving", "Saving")),
+        ({"status": TaskStatus.SUCCESS, "activity": None}, ("missing", "Done, without a file")),
+        ({"status": TaskStatus.FAILED, "activity": None}, ("failed", "Failed")),
+        ({"status": TaskStatus.FAILED, "fail_code": TIMEOUT}, ("failed", "Took too long")),
+        ({"status": TaskStatus.FAILED, "fail_code": CANCELLED}, ("failed", "Cancelled")),
+        ({"status": TaskStatus.FAILED, "fail_code": UNCONFIRMED}, ("unconfirmed", "May have been charged")),
+    ],
+)
+def test_every_state_has_its_card_and_its_words(fields: dict[str, Any], expected: tuple[str, str]) -> None:
+    data = card(task("a", **fields))
+    assert (data["kind"], data["word"]) == expected
+
+
+def test_a_finished_card_tells_its_size_seconds_and_credits(tmp_path: Path) -> None:
+    data = card(finished("a", picture(tmp_path, "a"), credits_consumed=1.0))
+    assert data["facts"] == ["imagen4-fast", "1408×768", "5.2 s", "1 credit"]  # noqa: RUF001 - the sign is meant
+
+
+def test_a_failed_card_tells_why_and_its_code() -> None:
+    data = card(task("a", status=TaskStatus.FAILED, fail_code="422", fail_msg="Shorten it.", activity=None))
+    assert (data["reason"], data["code"]) == ("Shorten it.", "422")
+    assert "again" not in data
+
+
+@pytest.mark.parametrize(
+    ("known", "again"),
+    [
+        (finished("a", MISSING), "Retry"),
+        (finished("a"), "Retry"),
+        (task("a", status=TaskStatus.FAILED, fail_code=TIMEOUT, activity=Activity.GAVE_UP), "Look again"),
+        (task("a"), None),
+    ],
+)
+def test_what_can_be_tried_again_offers_it(known: GenerationTask, again: str | None) -> None:
+    assert card(known).get("again") == again
+
+
+def test_fewer_pictures_than_asked_for_are_explained(tmp_path: Path) -> None:
+    known = finished("a", picture(tmp_path, "a"), input={"num_images": "4"})
+    assert card(known)["note"] == "1 of 4 delivered; use repeat=4"
+
+
+def test_odd_stored_parameters_still_make_a_card() -> None:
+    known = task("a", provider_params={"input": ["no", "object"]})
+    assert card(known)["kind"] == "pending"
+    assert "prompt" not in card(known)

@@ -1,0 +1,259 @@
+"""gallery.js in a real browser, on a bare page with a stand-in for Jupyter's model; no server, no kernel."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from kiegen_nb.engine.state import QueryState
+from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
+from kiegen_nb.widgets.gallery import Gallery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+HOSTILE = "<img src=x onerror='window.hacked = true'><script>window.hacked = true</script>"
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+START = """async ([esm, css]) => {
+  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const source = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+  const widget = (await import(source)).default;
+  const listeners = new Set();
+  window.sent = [];
+  window.listeners = listeners;
+  const model = {
+    on: (_, listener) => listeners.add(listener),
+    off: (_, listener) => listeners.delete(listener),
+    send: (content) => window.sent.push(content),
+  };
+  window.deliver = (content, buffers) => {
+    const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+    for (const listener of [...listeners]) listener(content, buffers.map(bytes));
+  };
+  window.open_view = () => {
+    const el = document.body.appendChild(document.createElement("div"));
+    return widget.render({ model, el });
+  };
+  window.end = window.open_view();
+}"""
+
+
+class Bench:
+    """A gallery whose messages go to the page, and the page's to the gallery when `answer` is called."""
+
+    def __init__(self, page: Page, gallery: Gallery) -> None:
+        self.page = page
+        self.gallery = gallery
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        gallery.send = self._send
+        page.evaluate(START, [gallery._esm, gallery._css])
+        self.answer()
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        self.page.evaluate(
+            "([c, b]) => window.deliver(c, b)", [content, [b64encode(b).decode() for b in buffers or ()]]
+        )
+
+    def answer(self) -> list[str]:
+        messages = self.page.evaluate("window.sent.splice(0)")
+        for content in messages:
+            self.gallery._on_message(self.gallery, content, [])
+        return [content["type"] for content in messages]
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        reason = "NOT TESTED: gallery.js needs Chromium, and there is none at /usr/bin/chromium or on the PATH"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
+
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1000, "height": 800})
+    page.set_default_timeout(10_000)
+    page.clock.install(time=NOW)
+    yield page
+    page.close()
+
+
+def task(name: str, prompt: str = "a red kite", **fields: Any) -> GenerationTask:
+    params = {"input": {"prompt": prompt, "aspect_ratio": "16:9"}}
+    known = {"model": "IMAGEN4", "api_model": "google/imagen4-fast", "created_at": NOW, "provider_params": params}
+    return GenerationTask(id=name, **known | fields)
+
+
+def finished(folder: Path, name: str, prompt: str = "a red kite", count: int = 1, **fields: Any) -> GenerationTask:
+    assets = []
+    for n in range(count):
+        path, small = folder / f"{name}-{n}.png", folder / f"{name}-{n}.webp"
+        path.write_bytes(drawn("PNG", (320, 180)))
+        small.write_bytes(drawn("WEBP", (64, 36)))
+        assets.append(Asset(kind=AssetKind.IMAGE, path=path, thumbnail=small, width=320, height=180))
+    known = {"status": TaskStatus.SUCCESS, "activity": None, "completed_at": NOW, "assets": tuple(assets)}
+    return task(name, prompt, **known | fields)
+
+
+def drawn(kind: str, size: tuple[int, int]) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, "tomato").save(out, kind)
+    return out.getvalue()
+
+
+def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
+    tasks = (
+        finished(tmp_path, "a", HOSTILE),
+        task("b", HOSTILE, status=TaskStatus.FAILED, activity=None, fail_code=HOSTILE, fail_msg=HOSTILE),
+        task("c", HOSTILE, activity=Activity.WATCHING, state=HOSTILE, note=HOSTILE, api_model=HOSTILE),
+    )
+    state = QueryState(data=tasks, is_loading=False, error=ValueError(HOSTILE))
+    bench = Bench(page, Gallery(tasks=state))
+    assert bench.text(".kg-banner") == HOSTILE
+    assert bench.text("[data-task=b] .kg-reason") == HOSTILE
+    page.get_by_role("button", name="Open: <img").click()
+    assert bench.text(".kg-caption") == HOSTILE
+    assert page.locator(".kg script, .kg img[src=x]").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert bench.errors == []
+
+
+def test_an_empty_gallery_says_what_to_do(page: Page) -> None:
+    bench = Bench(page, Gallery(tasks=[]))
+    assert bench.text(".kg-empty") == "Nothing here yet. Press Generate."
+
+
+def test_cards_and_header_follow_the_tasks(page: Page, tmp_path: Path) -> None:
+    state = QueryState(data=(task("a"),), is_loading=False, is_sandbox=True, credits=96)
+    gallery = Gallery(tasks=state)
+    bench = Bench(page, gallery)
+    assert bench.text(".kg-counts") == "1 pending"
+    assert bench.text(".kg-credits") == "96 credits left"
+    assert page.get_by_text("SANDBOX").is_visible()
+    assert page.get_by_role("listitem").get_attribute("aria-busy") == "true"
+    unclear = task("b", status=TaskStatus.FAILED, activity=None, fail_code=UNCONFIRMED, fail_msg="No answer came.")
+    gallery.show([unclear, finished(tmp_path, "a")])
+    assert bench.text(".kg-counts") == "1 done · 1 unconfirmed"
+    assert not page.get_by_text("SANDBOX").is_visible()
+    cards = page.get_by_role("listitem")
+    assert [card.get_attribute("data-task") for card in cards.all()] == ["b", "a"]
+    assert "May have been charged" in cards.nth(0).inner_text()
+    picture = page.get_by_role("img", name="a red kite")
+    page.wait_for_function("image => image.complete && image.naturalWidth === 64", arg=picture.element_handle())
+    assert page.get_by_role("status").inner_text() == "Done: a red kite"
+    gallery.show([unclear])
+    assert page.get_by_role("listitem").count() == 1
+    assert bench.errors == []
+
+
+def test_a_pending_card_ticks_without_a_message(page: Page) -> None:
+    started = datetime.now(UTC) - timedelta(seconds=1)
+    bench = Bench(page, Gallery(tasks=[task("a", submitted_at=started, activity=Activity.WATCHING)]))
+    # The page's clock stands in another year: the kernel's time corrects it.
+    before = seconds(bench.text(".kg-clock"))
+    assert 1 <= before < 60
+    page.clock.run_for(5_000)
+    assert seconds(bench.text(".kg-clock")) == before + 5
+    page.clock.run_for(120_000)
+    assert bench.text(".kg-clock").endswith("min")
+    assert bench.answer() == []
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix(" s"))
+
+
+def test_the_lightbox_is_driven_by_keys(page: Page, tmp_path: Path) -> None:
+    tasks = [finished(tmp_path, "a", "first"), task("x"), finished(tmp_path, "b", "second", count=2)]
+    bench = Bench(page, Gallery(tasks=tasks))
+    page.get_by_role("button", name="Open: first").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert dialog.is_visible()
+    assert bench.text(".kg-place") == "1 of 3"
+    assert bench.answer() == ["full"]
+    full = page.locator(".kg-full")
+    page.wait_for_function("image => image.naturalWidth === 320", arg=full.element_handle())
+    assert page.locator(".kg-save").get_attribute("download") == "a-0.png"
+    page.keyboard.press("ArrowRight")
+    assert (bench.text(".kg-caption"), bench.text(".kg-place")) == ("second", "2 of 3")
+    assert bench.answer() == ["full"]
+    page.keyboard.press("ArrowLeft")
+    assert bench.text(".kg-caption") == "first"
+    assert bench.answer() == []
+    page.keyboard.press("ArrowLeft")
+    assert bench.text(".kg-place") == "3 of 3"
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    page.wait_for_function("document.activeElement.dataset.key === 'b/1'")
+    assert bench.errors == []
+
+
+def test_a_file_that_cannot_be_shown_says_why(page: Page, tmp_path: Path) -> None:
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a")]))
+    (tmp_path / "a-0.png").unlink()
+    page.locator(".kg-pic").click()
+    bench.answer()
+    assert "is gone" in bench.text(".kg-problem")
+
+
+def test_a_video_plays_on_demand(page: Page, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"not really a film")
+    asset = Asset(kind=AssetKind.VIDEO, path=film, duration=8.0)
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a", assets=(asset,))]))
+    assert bench.text(".kg-length") == "8 s"
+    assert page.locator("video").count() == 0
+    page.get_by_role("button", name="Play: a red kite").click()
+    assert bench.answer() == ["full"]
+    assert page.locator("video").get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
+
+
+def test_two_views_of_one_gallery_and_the_end_of_one(page: Page, tmp_path: Path) -> None:
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a")]))
+    page.evaluate("() => { window.end_second = window.open_view(); }")
+    assert bench.answer() == ["ready"]
+    assert page.get_by_role("listitem").count() == 2
+    page.evaluate("window.end_second()")
+    assert bench.answer() == ["bye"]
+    assert page.get_by_role("listitem").count() == 1
+    assert page.evaluate("window.listeners.size") == 1
+    assert bench.errors == []
+
+
+def test_motion_is_reduced_on_request(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    Bench(page, Gallery(tasks=[task("a")]))
+    animation = "getComputedStyle(document.querySelector('.kg-ghost'), '::before').animationName"
+    assert page.evaluate(animation) == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(animation) == "kg-sweep"
