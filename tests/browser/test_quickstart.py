@@ -67,9 +67,9 @@ def test_a_gallery_in_light_and_dark(open_notebook: Callable[..., Any]) -> None:
 session = Session()
 prompts = {prompts!r}
 ratios = ["16:9", "4:3", "1:1", "9:16", "16:9"]
+failed = session.submit(imagen4("a crowd, sandbox:fail"), prompt_id="show")
 handles = [session.submit(imagen4(p, aspect_ratio=r, seed=3), prompt_id="show") for p, r in zip(prompts, ratios)]
 for handle in handles: handle.result()
-failed = session.submit(imagen4("a crowd, sandbox:fail"), prompt_id="show")
 try: failed.result()
 except Exception: pass
 session.submit(imagen4("a slow sunrise, sandbox:slow"), prompt_id="show")
@@ -81,8 +81,11 @@ Studio(session=session, prompt_id="show")""",
     for picture in page.locator(".kg-thumb").all():
         page.wait_for_function(DECODED, arg=picture.element_handle())
     page.get_by_role("textbox", name="Prompt", exact=False).first.fill("a paper boat on a river of stars")
-    page.locator(".kiegen-studio").screenshot(path=SCREENSHOTS / "studio.png")
     notebook.screenshot("gallery-light")
+    box = page.locator(".kiegen-studio").bounding_box()
+    assert box is not None
+    clip = {"x": box["x"] - 8, "y": box["y"] - 8, "width": box["width"] + 16, "height": min(box["height"], 620)}
+    page.screenshot(path=SCREENSHOTS / "studio.png", clip=clip)
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     notebook.screenshot("gallery-dark")
