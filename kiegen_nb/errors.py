@@ -32,6 +32,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class ServiceError(KiegenError):
         words = message.rstrip(". ")
         said = f'Kie answered {code}: "{words}".' if code is not None else f"{words}."
         super().__init__(f"{said} {self.advice}")
+
+    def __reduce__(self) -> tuple[partial[ServiceError], tuple[str]]:
+        return (partial(type(self), code=self.code, retry_after=self.retry_after), (self.message,))
 
 
 class KeyRefused(ServiceError):

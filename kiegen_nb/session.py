@@ -84,6 +84,7 @@ class Session:
         poll_interval: float | None = None,
         sandbox: bool | None = None,
     ) -> None:
+        self._closed = True  # until everything below went well
         settings = load_settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
             base_url=base_url,
@@ -92,11 +93,11 @@ class Session:
             output_dir=output_dir,
             poll_interval=poll_interval,
         )
-        self._closed = False
         with _lock:
             self._key, self._shared = _share(settings, sandbox=sandbox)
             self._shared.users += 1
         self._engine = self._shared.engine
+        self._closed = False
 
     # Making things.
 
@@ -256,8 +257,9 @@ class Session:
         await self.aclose()
 
     def __repr__(self) -> str:
-        state = ", closed" if self._closed else ""
-        return f"Session({'sandbox' if self._shared.sandbox_file else self.account.partition(':')[0]}{state})"
+        if self._closed:
+            return "Session(closed)"
+        return f"Session({'sandbox' if self._shared.sandbox_file else self.account.partition(':')[0]})"
 
     def _check_open(self) -> None:
         if self._closed:

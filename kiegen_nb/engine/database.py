@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from kiegen_nb.engine import schema
+from kiegen_nb.engine.loop import fail, fulfil
 from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder, StoreTooNew
 
 if TYPE_CHECKING:
@@ -135,14 +136,14 @@ class Database:
                         with connection.begin_nested():
                             done.append((future, work(connection)))
                     except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-                        future.set_exception(_friendly(error, self.name))
+                        fail(future, _friendly(error, self.name))
         except Exception as error:  # noqa: BLE001 - the commit failed, so nobody's change happened
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(_friendly(error, self.name))
+                    fail(future, _friendly(error, self.name))
         else:
             for future, value in done:
-                future.set_result(value)
+                fulfil(future, value)
 
 
 def store_url(location: str) -> URL:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.clock import Clock, SystemClock, as_datetime
 from kiegen_nb.engine.handle import TaskHandle, outcome
-from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
+from kiegen_nb.engine.loop import LoopThread, SerialThread, fail, fulfil, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
@@ -166,9 +166,9 @@ class Engine:
         with self._lock:
             task = self._tasks.get(task_id)
             if self._closed:
-                future.set_exception(SessionClosed("The session is closed; the task is kept in the store."))
+                fail(future, SessionClosed("The session is closed; the task is kept in the store."))
             elif task is not None and task.is_finished and task_id not in self._refreshing:
-                future.set_result(task)
+                fulfil(future, task)
             else:
                 self._waiters.setdefault(task_id, []).append(future)
 
@@ -221,7 +221,7 @@ class Engine:
             waiting = [future for futures in self._waiters.values() for future in futures]
             self._waiters.clear()
         for future in waiting:
-            future.set_exception(SessionClosed("The session was closed; the task is kept and goes on next time."))
+            fail(future, SessionClosed("The session was closed; the task is kept and goes on next time."))
         try:
             wait_for(self.thread.submit(self._finish()), CLOSE_PATIENCE + 1.0)
         except TimeoutError:
@@ -276,8 +276,7 @@ class Engine:
             waiting = self._waiters.pop(task.id, []) if finished else []
         self.hub.publish(task)
         for future in waiting:
-            if future.set_running_or_notify_cancel():
-                future.set_result(task)
+            fulfil(future, task)
 
     async def _send(self, task: GenerationTask, request: Request) -> None:
         try:

@@ -7,7 +7,8 @@ import contextvars
 import logging
 import queue
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kiegen_nb.errors import SessionClosed, WrongThread
@@ -52,14 +53,12 @@ class LoopThread:
 
         def finish(task: asyncio.Task[T]) -> None:
             self._tasks.discard(task)
-            if not future.set_running_or_notify_cancel():
-                return
             if task.cancelled():
-                future.set_exception(SessionClosed("The session was closed while this was going on."))
+                fail(future, SessionClosed("The session was closed while this was going on."))
             elif (error := task.exception()) is not None:
-                future.set_exception(error)
+                fail(future, error)
             else:
-                future.set_result(task.result())
+                fulfil(future, task.result())
 
         try:
             self.loop.call_soon_threadsafe(start)
@@ -155,6 +154,18 @@ class SerialThread:
         self._queue.put(None)
         if thread is not None and not self.is_current:
             thread.join(patience)
+
+
+def fulfil(future: Future[T], value: T) -> None:
+    """Give a future its value; one whose waiter gave up is left alone."""
+    with suppress(InvalidStateError):
+        future.set_result(value)
+
+
+def fail(future: Future[Any], error: BaseException) -> None:
+    """Give a future its error; one whose waiter gave up is left alone."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)
 
 
 async def awaited(future: Future[T]) -> T:

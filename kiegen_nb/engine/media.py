@@ -179,7 +179,7 @@ class MediaSaver:
 def safe_name(text: str) -> str:
     """Return a file name made of letters, digits, ``-`` and ``_``; different texts give different names."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:60]
-    if plain == text:
+    if plain and plain == text:
         return plain
     return f"{plain or 'group'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
