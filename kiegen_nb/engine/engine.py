@@ -80,6 +80,7 @@ class Engine:
         self._answers: dict[str, list[Callable[[GenerationTask], object]]] = {}
         self._refreshing: set[str] = set()
         self._saving: set[str] = set()
+        self._unsent: set[str] = set()  # queued and ours, but a full disk or the like ended their sending
         self._stir = asyncio.Event()
         self._revision = 0
         self._closed = False
@@ -115,6 +116,7 @@ class Engine:
             parent_id=parent_id,
         )
         task, ours = wait_for(found)
+        ours = ours or self._try_again(task.id)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
         self.on_loop(self._adopt, task, request if ours else None, context.copy())
@@ -126,7 +128,10 @@ class Engine:
         """Send the queued requests of processes that ended; return their handles."""
         self._check_open()
         handles = []
-        for task in wait_for(self.store.take_queued()):
+        with self._lock:
+            unsent = [self._tasks[task_id] for task_id in self._unsent]
+            self._unsent.clear()
+        for task in [*unsent, *wait_for(self.store.take_queued())]:
             try:
                 request = self.service.prepare(task.provider_params)
             except KiegenError as error:
@@ -284,6 +289,8 @@ class Engine:
         except KiegenError as error:
             log.warning("task %s was not sent: %s", task.id, error)
             self.look_failed(task.id, error)
+            with self._lock:
+                self._unsent.add(task.id)
         sent = self.current(task.id)
         if sent is not None and sent.activity is Activity.WATCHING:
             self._poller.add(sent)
@@ -410,6 +417,13 @@ class Engine:
         done: Future[GenerationTask] = Future()
         done.add_done_callback(finished)
         self.when_finished(task_id, done)
+
+    def _try_again(self, task_id: str) -> bool:
+        with self._lock:
+            if task_id not in self._unsent:
+                return False
+            self._unsent.discard(task_id)
+            return True
 
     def _check_open(self) -> None:
         if self._closed:

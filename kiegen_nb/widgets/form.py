@@ -17,6 +17,7 @@ from kiegen_nb.tasks import UNCONFIRMED, Activity, TaskStatus
 from kiegen_nb.widgets.controls import control_for
 from kiegen_nb.widgets.fields import read_fields
 from kiegen_nb.widgets.protocol import default_session
+from kiegen_nb.widgets.routing import keep_browsers_order
 from kiegen_nb.widgets.style import FORM_STYLE
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._writing = threading.RLock()
         # The flag decides, not the button's trait: two clicks can arrive before the browser disables it.
         self._busy = False
-        self._uneven = True
         self.controls = {field.name: control_for(field) for field in read_fields(self.params_class)}
         self.button = W.Button(
             description=READY,
@@ -81,7 +81,10 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._say(self._intent)
         for control in self.controls.values():
             control.input.observe(partial(self._on_edit, control), names="value")
+            # ipywidgets has no lock of its own: an edit on a subshell and a cell's set() break in its middle.
+            control.input.set_state = partial(self._take_edit, control.input.set_state)
         self.button.on_click(self._on_click)
+        keep_browsers_order(self.button, *(control.input for control in self.controls.values()))
         if isinstance(params, KieParams):
             self.set(params)
         if session is not None:
@@ -146,15 +149,11 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         if unknown:
             raise InvalidParams(dict.fromkeys(unknown, "is not a field of this form."))
         with self._writing:
-            uneven, self._uneven = self._uneven, False  # these edits are no browser's
-            try:
-                for name, control in self.controls.items():
-                    if name in flat:
-                        _put(control, flat[name])
-                    else:
-                        control.clear()
-            finally:
-                self._uneven = uneven
+            for name, control in self.controls.items():
+                if name in flat:
+                    _put(control, flat[name])
+                else:
+                    control.clear()
             self._complain(None)
 
     def submit(self) -> HandleLike:
@@ -193,23 +192,14 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         except Exception as error:  # noqa: BLE001 - nothing above a click handler would show it
             self._show_failure(error)
 
+    def _take_edit(self, set_state: Callable[[Any], None], sync_data: Any) -> None:
+        with self._writing:
+            set_state(sync_data)
+
     def _on_edit(self, control: Control, _: object) -> None:
         with self._writing:
             control.recount()
             control.complain("")
-            if self._uneven:
-                self._share_route()
-
-    def _share_route(self) -> None:
-        """Have the browser's messages of all controls and of the button wait in one queue, in their order.
-
-        ipykernel 7.4 sends a widget's messages to the subshell that last wrote to that widget. While a cell
-        blocks the main thread, a click on a subshell would overtake an edit that waits for the main thread, and
-        pay for the text of before (seen in JupyterLab 4.6). Writing to all of them here evens that out.
-        """
-        self._uneven = False
-        for widget in (self.button, *(control.input for control in self.controls.values())):
-            widget.send_state("tooltip")
 
     def _on_answer(self, task: GenerationTask) -> None:
         self._finish(None, task)
@@ -225,8 +215,6 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
                 self._say_answer(task)
             elif error is not None:
                 self._show_failure(error)
-            self._share_route()
-            self._uneven = True
             self._busy = False
 
     def _show_busy(self) -> None:
@@ -234,7 +222,6 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             self.button.disabled = True
             self.button.description = BUSY
             self._say("")
-            self._share_route()
 
     def _say_answer(self, task: GenerationTask) -> None:
         reason = task.fail_msg or task.fail_code or "the service gave no reason."

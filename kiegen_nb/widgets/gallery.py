@@ -29,6 +29,7 @@ from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import KiegenError
 from kiegen_nb.widgets.cards import card, header
 from kiegen_nb.widgets.protocol import default_session
+from kiegen_nb.widgets.routing import keep_browsers_order
 from kiegen_nb.widgets.summary import summary_html
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Gallery(anywidget.AnyWidget):
         if session is None and tasks is None:
             self._session = default_session()
         super().__init__()
+        keep_browsers_order(self)
         self.on_msg(self._on_message)
         self._subscribe()
 

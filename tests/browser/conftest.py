@@ -223,7 +223,7 @@ def open_notebook(lab: Lab, browser: BrowserContext) -> Iterator[Callable[..., N
 
 def _notebook(cells: tuple[str, ...]) -> dict[str, Any]:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    made = [
+    made: list[dict[str, Any]] = [
         {"cell_type": "code", "id": f"c{n}", "metadata": {}, "outputs": [], "execution_count": None, "source": cell}
         for n, cell in enumerate(cells)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -61,9 +62,7 @@ class Cell:
     @property
     def complaint(self) -> str:
         """The exceptions it ended with, in words."""
-        return "\n".join(
-            line for message in self.messages for line in message["content"].get("traceback", [])
-        )
+        return "\n".join(line for message in self.messages for line in message["content"].get("traceback", []))
 
     def until_text(self, text: str) -> Cell:
         """Wait until it has printed something."""
@@ -104,6 +103,12 @@ class Kernel:
                 self.messages.append(self.client.get_iopub_msg(timeout=0.05))
             except queue.Empty:
                 continue
+
+    def drain(self) -> None:
+        """Take in the last messages of a process that ended."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.messages.append(self.client.get_iopub_msg(timeout=0.5))
 
     def start(self, code: str, *, subshell: str | None = None) -> Cell:
         """Send a cell without waiting for it."""
@@ -146,6 +151,11 @@ class Kernel:
     def say(self, comm: str, content: Mapping[str, object], *, subshell: str | None = None) -> Cell:
         """Send a widget a custom message."""
         data = {"method": "custom", "content": dict(content)}
+        return self._send("comm_msg", {"comm_id": comm, "data": data}, subshell)
+
+    def set(self, comm: str, *, subshell: str | None = None, **traits: object) -> Cell:
+        """Change a widget's traits in the browser."""
+        data = {"method": "update", "state": traits, "buffer_paths": []}
         return self._send("comm_msg", {"comm_id": comm, "data": data}, subshell)
 
     def click(self, comm: str, *, subshell: str | None = None) -> Cell:

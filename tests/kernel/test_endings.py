@@ -87,6 +87,7 @@ def test_a_shutdown_with_work_pending_is_clean(start_kernel: Any, ended: Any, *,
     # With a cell running, ipykernel 7.4 stumbles over its own closed socket when it sends that cell's reply.
     assert waits or "Traceback" not in log
     kernel.until(lambda: ended(sandbox))
+    kernel.drain()
     said = [
         message["content"]["text"]
         for message in kernel.messages

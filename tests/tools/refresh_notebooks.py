@@ -20,7 +20,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 def refresh(path: Path) -> None:
     """Run one notebook in place; outputs that need a kernel are left out."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat ships partial types
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "KIEGEN_DATABASE_URL": str(Path(folder, "store.sqlite3")),
@@ -37,7 +37,7 @@ def refresh(path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
     nbformat.validate(notebook)
-    nbformat.write(notebook, path)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call] # as above
 
 
 def main() -> None:

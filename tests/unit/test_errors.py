@@ -53,7 +53,9 @@ def test_a_documented_code_becomes_its_class(code: int, kind: type[ServiceError]
     assert (error.code, error.message, error.retry_after) == (code, "words.", 3.0)
 
 
-@pytest.mark.parametrize(("code", "name"), [(599, "ServiceUnavailable"), (418, "RequestRefused"), (0, "RequestRefused")])
+@pytest.mark.parametrize(
+    ("code", "name"), [(599, "ServiceUnavailable"), (418, "RequestRefused"), (0, "RequestRefused")]
+)
 def test_an_unknown_code_is_told_apart_by_its_hundred(code: int, name: str) -> None:
     assert type(service_error(code, "?")).__name__ == name
 

@@ -203,7 +203,7 @@ def test_invalidating_a_key_reads_its_tasks_again(
 
 
 def test_a_foreign_key_is_refused(session: Session) -> None:
-    with pytest.raises(ValueError, match="use query_keys.by_prompt"):
+    with pytest.raises(ValueError, match=r"use query_keys\.by_prompt"):
         session.invalidate(("users", "1"))
 
 

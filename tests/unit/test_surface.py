@@ -13,7 +13,18 @@ import pytest
 import kiegen_nb
 
 PACKAGE = Path(kiegen_nb.__file__).parent
-HEAVY = ("ipywidgets", "anywidget", "IPython", "httpx", "aiohttp", "sqlalchemy", "pydantic", "PIL", "tornado", "traitlets")
+HEAVY = (
+    "ipywidgets",
+    "anywidget",
+    "IPython",
+    "httpx",
+    "aiohttp",
+    "sqlalchemy",
+    "pydantic",
+    "PIL",
+    "tornado",
+    "traitlets",
+)
 LONGEST = 420  # lines of one module: about 400, and then it is two
 
 # Top to bottom: a room imports rooms below it and itself.
@@ -48,17 +59,17 @@ class Imports(ast.NodeVisitor):
         self._typing = False
         self.found: set[tuple[str, str, bool]] = set()
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802 - ast's name for it
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._functions.append(node.name)
         self.generic_visit(node)
         self._functions.pop()
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:  # noqa: N802 - ast's name for it
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
         self._functions.append(node.name)
         self.generic_visit(node)
         self._functions.pop()
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802 - ast's name for it
+    def visit_If(self, node: ast.If) -> None:
         before = self._typing
         self._typing = before or (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
         for child in node.body:
@@ -67,11 +78,11 @@ class Imports(ast.NodeVisitor):
         for child in node.orelse:
             self.visit(child)
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802 - ast's name for it
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self._add(alias.name)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802 - ast's name for it
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = node.module or ""
         if node.level:
             parts = self._package.split(".")
@@ -82,7 +93,7 @@ class Imports(ast.NodeVisitor):
             self._add(name if name in MODULES else base)
 
     def _add(self, name: str) -> None:
-        if name.split(".")[0] == "kiegen_nb":
+        if name.partition(".")[0] == "kiegen_nb":
             self.found.add((name, self._functions[-1] if self._functions else "", self._typing))
 
 
@@ -134,7 +145,9 @@ def test_every_public_name_is_there_and_lives_where_the_table_says(name: str) ->
 def test_every_error_is_public() -> None:
     from kiegen_nb import errors  # noqa: PLC0415 - only this test needs it
 
-    ours = {name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__}
+    ours = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    }
     assert ours - set(kiegen_nb.__all__) == set()
 
 

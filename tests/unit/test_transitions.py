@@ -50,7 +50,14 @@ REFUSED = apply(SUBMITTING, Refused("402", "no credits", NOW))
 LOST = apply(SUBMITTING, Unconfirmed(NOW, "Lost."))
 CANCELLED_ONE = apply(QUEUED, Cancelled(NOW))
 GAVE_UP = apply(WATCHING, timed_out(1800, NOW))
-FINISHED = {"saved": SAVED, "failed": FAILED, "refused": REFUSED, "lost": LOST, "cancelled": CANCELLED_ONE, "gave up": GAVE_UP}
+FINISHED = {
+    "saved": SAVED,
+    "failed": FAILED,
+    "refused": REFUSED,
+    "lost": LOST,
+    "cancelled": CANCELLED_ONE,
+    "gave up": GAVE_UP,
+}
 
 EVENTS: tuple[Event, ...] = (
     Noted("a remark"),
@@ -209,6 +216,8 @@ def test_cancelling_says_that_nothing_was_charged() -> None:
 def test_no_order_of_events_loses_an_id_or_takes_a_success_back(events: list[Event]) -> None:
     task = QUEUED
     for event in events:
+        if task.external_task_id is None and isinstance(event, (Running, Paused, Succeeded, Failed)):
+            continue  # only an accepted task is looked at
         before, task = task, apply(task, event)
         assert task.id == before.id
         assert before.external_task_id in (None, task.external_task_id)

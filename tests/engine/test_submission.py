@@ -1,0 +1,376 @@
+"""Sending: the row is written before and after, each request goes out once, and 20 in 10 seconds at most."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from kiegen_nb.engine.database import Database
+from kiegen_nb.engine.engine import Engine
+from kiegen_nb.errors import StoreError, TaskFailed, TaskUnconfirmed
+from kiegen_nb.kie.client import KieClient
+from kiegen_nb.kie.models.imagen4 import imagen4
+from kiegen_nb.tasks import CANCELLED, Activity, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kiegen_nb.engine.handle import TaskHandle
+
+PATIENCE = 20.0
+START = 1_800_000_000.0
+
+
+class FakeClock:
+    """Time that stands still until a test moves it; whoever waits is woken when its time has come."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._alarms: list[tuple[float, asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await self.wait(asyncio.Event(), seconds)
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        if seconds is None:
+            await event.wait()
+            return
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        alarm = (self.now + max(seconds, 0.0), loop, rung)
+        self._alarms.append(alarm)
+        waits = [loop.create_task(event.wait()), loop.create_task(rung.wait())]
+        try:
+            if seconds > 0:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._alarms.remove(alarm)
+            for waiting in waits:
+                waiting.cancel()
+
+    def jitter(self) -> float:
+        return 0.0
+
+    @property
+    def alarms(self) -> list[float]:
+        """The moments somebody waits for, in seconds from the start."""
+        return sorted(round(due - START, 3) for due, _, _ in list(self._alarms))
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for due, loop, rung in list(self._alarms):
+            if due <= self.now:
+                loop.call_soon_threadsafe(rung.set)
+
+
+class Kie:
+    """Kie as scripted answers: creates and looks take the next of theirs, then a usual one."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.creates: list[tuple[float, str]] = []
+        self.looks: list[tuple[float, str]] = []
+        self.on_create: list[httpx.Response | Exception] = []
+        self.on_look: dict[str, list[httpx.Response | Exception]] = {}
+        self.before_create: Callable[[], object] = lambda: None
+        self.transport = httpx.MockTransport(self._handle)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        moment = round(self._clock.now - START, 3)
+        if request.url.path.endswith("createTask"):
+            self.before_create()
+            prompt = json.loads(request.content)["input"]["prompt"]
+            self.creates.append((moment, prompt))
+            return self._next(self.on_create, envelope({"taskId": f"ext {prompt}"}))
+        if request.url.path.endswith("recordInfo"):
+            external_task_id = request.url.params["taskId"]
+            self.looks.append((moment, external_task_id))
+            return self._next(self.on_look.get(external_task_id, []), RUNNING)
+        return envelope(100)
+
+    def _next(self, answers: list[httpx.Response | Exception], usual: httpx.Response) -> httpx.Response:
+        answer = answers.pop(0) if answers else usual
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def envelope(data: object, code: int = 200, msg: str = "success") -> httpx.Response:
+    return httpx.Response(200, json={"code": code, "msg": msg, "data": data})
+
+
+RUNNING = envelope({"state": "generating"})
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def kie(clock: FakeClock) -> Kie:
+    return Kie(clock)
+
+
+@pytest.fixture
+def make_engine(clock: FakeClock, kie: Kie, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Makes engines on one store and one service; closes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(poll_interval: float = 3.0) -> Engine:
+            engine = Engine(
+                KieClient(SecretStr("key"), "https://api.kie.ai", transport=kie.transport),
+                Database(str(tmp_path / "store.sqlite3")),
+                poll_interval=poll_interval,
+                output_dir=tmp_path / "output",
+                user_agent="test",
+                clock=clock,
+            )
+            stack.callback(engine.close)
+            return engine
+
+        yield make
+
+
+@pytest.fixture
+def engine(make_engine: Callable[..., Engine]) -> Engine:
+    return make_engine()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something another thread does; fail if it never does."""
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        pause.wait(0.005)
+
+
+def submit(engine: Engine, prompt: str = "a", **options: Any) -> TaskHandle:
+    return engine.submit(engine.service.prepare(imagen4(prompt)), prompt_id="default", **options)
+
+
+def settle(engine: Engine) -> None:
+    """Let everything that can happen now happen: some rounds through the loop and the store."""
+    for _ in range(5):
+        engine.thread.run(engine.service.credits())
+        engine._database.write(lambda _: None).result(PATIENCE)
+
+
+def until_requeued(kie: Kie, handle: TaskHandle, sent: int) -> None:
+    until(lambda: len(kie.creates) == sent and handle.task.activity is Activity.QUEUED)
+
+
+def times(kie: Kie) -> list[float]:
+    return [moment for moment, _ in kie.creates]
+
+
+def activity_in_file(tmp_path: Path) -> list[tuple[str, str | None]]:
+    """Return what another process would read right now."""
+    store = sqlite3.connect(tmp_path / "store.sqlite3")
+    try:
+        return store.execute("SELECT activity, external_task_id FROM tasks").fetchall()
+    finally:
+        store.close()
+
+
+def test_the_row_is_on_disk_as_submitting_before_the_request_goes_out(engine: Engine, kie: Kie, tmp_path: Path) -> None:
+    seen: list[tuple[str, str | None]] = []
+    kie.before_create = lambda: seen.extend(activity_in_file(tmp_path))
+    handle = submit(engine)
+    until(lambda: handle.task.external_task_id)
+    assert seen == [("submitting", None)]
+    assert activity_in_file(tmp_path) == [("watching", "ext a")]
+    assert len(kie.creates) == 1
+
+
+def test_a_submitted_task_is_in_the_store_before_submit_returns(engine: Engine, tmp_path: Path) -> None:
+    handle = submit(engine)
+    assert len(activity_in_file(tmp_path)) == 1
+    assert engine.store.get(handle.id) is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.ReadTimeout("no"),
+        httpx.RemoteProtocolError("no"),
+        httpx.Response(502, html="<h1>Bad gateway</h1>"),
+        envelope(None, 500, "Internal server error"),
+        envelope(None, 408, "upstream"),
+        envelope(None, 505, "disabled"),
+        envelope({}, 200),
+        httpx.Response(200, content=b"{"),
+        httpx.Response(200, content=b"[" * 200_000),
+    ],
+    ids=["timeout", "dropped", "502", "500", "408", "505", "no id", "cut", "nested"],
+)
+def test_a_request_that_may_have_arrived_is_never_sent_again(
+    engine: Engine, kie: Kie, clock: FakeClock, answer: httpx.Response | Exception
+) -> None:
+    kie.on_create = [answer]
+    handle = submit(engine)
+    with pytest.raises(TaskUnconfirmed):
+        handle.result(PATIENCE)
+    for _ in range(10):
+        clock.advance(100)
+        settle(engine)
+    assert submit(engine).id == handle.id
+    assert engine.resume() == []
+    settle(engine)
+    assert len(kie.creates) == 1
+
+
+def test_a_service_that_breaks_its_promise_and_raises_leaves_no_task_hanging(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    kie.on_create = [RuntimeError("a library's mistake")]
+    handle = submit(engine)
+    with pytest.raises(TaskUnconfirmed):
+        handle.result(5)
+    clock.advance(100)
+    settle(engine)
+    assert len(kie.creates) == 1
+
+
+@pytest.mark.parametrize("code", [400, 401, 402, 404, 422, 433, 455])
+def test_a_refusal_ends_the_task_at_once(engine: Engine, kie: Kie, code: int) -> None:
+    kie.on_create = [envelope(None, code, "no")]
+    handle = submit(engine)
+    with pytest.raises(TaskFailed) as caught:
+        handle.result(PATIENCE)
+    assert caught.value.task.fail_code == str(code)
+    assert len(kie.creates) == 1
+
+
+def test_a_request_without_a_connection_is_repeated_with_growing_waits(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    kie.on_create = [httpx.ConnectError("no"), httpx.ConnectTimeout("no"), httpx.ConnectError("no")]
+    handle = submit(engine)
+    for sent in (1, 2, 3):
+        until_requeued(kie, handle, sent)
+        assert "sent by itself" in (handle.task.note or "")
+        settle(engine)
+        clock.advance(2.0 ** (sent - 1) - 0.1)
+        settle(engine)
+        assert len(kie.creates) == sent, "not before its time"
+        clock.advance(0.2)
+    until(lambda: handle.task.external_task_id)
+    assert handle.task.note is None
+    assert len(kie.creates) == 4
+
+
+@pytest.mark.parametrize(("headers", "wait"), [({}, 10.0), ({"retry-after": "25"}, 25.0), ({"retry-after": "1"}, 10.0)])
+def test_a_429_is_repeated_after_its_window(
+    engine: Engine, kie: Kie, clock: FakeClock, headers: dict[str, str], wait: float
+) -> None:
+    kie.on_create = [httpx.Response(429, json={"code": 429, "msg": "too fast", "data": None}, headers=headers)]
+    handle = submit(engine)
+    until(lambda: handle.task.note)
+    settle(engine)
+    clock.advance(wait - 0.1)
+    settle(engine)
+    assert times(kie) == [0.0]
+    clock.advance(0.2)
+    until(lambda: handle.task.external_task_id)
+    assert len(kie.creates) == 2
+
+
+def test_no_more_than_twenty_go_out_in_ten_seconds_in_the_order_they_came(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    handles = [submit(engine, f"{number:02}") for number in range(25)]
+    until(lambda: len(kie.creates) == 20)
+    until(lambda: any((handle.task.note or "").startswith("Waiting for a slot") for handle in handles))
+    settle(engine)
+    clock.advance(9.9)
+    settle(engine)
+    assert len(kie.creates) == 20
+    while len(kie.creates) < 25:
+        clock.advance(0.1)
+        settle(engine)
+    until(lambda: all(handle.task.external_task_id for handle in handles))
+    assert [prompt for _, prompt in kie.creates] == [f"{number:02}" for number in range(25)]
+    assert all(moment >= 10.0 for moment in times(kie)[20:])
+    assert all(handle.task.note is None for handle in handles)
+
+
+def test_a_request_waiting_for_a_slot_can_be_taken_back_and_holds_nobody_up(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    handles = [submit(engine, f"{number:02}") for number in range(22)]
+    until(lambda: handles[20].task.note)
+    assert handles[20].cancel()
+    with pytest.raises(TaskFailed):
+        handles[20].result(PATIENCE)
+    settle(engine)
+    while len(kie.creates) < 21:
+        clock.advance(0.5)
+        settle(engine)
+    until(lambda: handles[21].task.external_task_id)
+    assert handles[20].task.fail_code == CANCELLED
+    assert handles[20].task.note is None
+    assert "20" not in {prompt for _, prompt in kie.creates}
+
+
+def test_asking_again_while_it_is_on_its_way_sends_nothing(engine: Engine, kie: Kie) -> None:
+    handles = [submit(engine) for _ in range(10)]
+    until(lambda: handles[0].task.external_task_id)
+    settle(engine)
+    assert len({handle.id for handle in handles}) == 1
+    assert len(kie.creates) == 1
+
+
+def test_two_kernels_asking_for_the_same_send_it_once(make_engine: Callable[..., Engine], kie: Kie) -> None:
+    one, other = make_engine(), make_engine()
+    first, second = submit(one), submit(other)
+    assert first.id == second.id
+    until(lambda: first.task.external_task_id)
+    settle(other)
+    assert len(kie.creates) == 1
+
+
+def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
+    engine: Engine, kie: Kie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Future[Any]:
+        failed: Future[Any] = Future()
+        failed.set_exception(StoreError("the disk is full"))
+        return failed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.store, "apply", full)
+        handle = submit(engine)
+        settle(engine)
+    assert kie.creates == [], "nothing is sent that could not be written down"
+    assert activity_in_file(tmp_path) == [("queued", None)]
+    again = submit(engine)
+    assert again.id == handle.id
+    settle(engine)
+    assert len(kie.creates) == 1
+    assert again.task.external_task_id
+
+
+def test_the_answer_is_told_once_the_service_has_spoken(engine: Engine, kie: Kie) -> None:
+    told = threading.Event()
+    gate = threading.Event()
+    kie.before_create = lambda: gate.wait(PATIENCE)
+    handle = submit(engine)
+    handle.when_answered(lambda _: told.set())
+    assert not told.is_set()
+    gate.set()
+    assert told.wait(PATIENCE)
+    assert handle.status is TaskStatus.PENDING
