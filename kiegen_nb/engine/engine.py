@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.clock import Clock, SystemClock, as_datetime
 from kiegen_nb.engine.handle import TaskHandle, outcome
-from kiegen_nb.engine.loop import LoopThread, SerialThread, fail, fulfil, wait_for
+from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.submission import Submitter
 from kiegen_nb.engine.transitions import Cancelled, Saved, Saving, Unconfirmed, apply
+from kiegen_nb.engine.waiting import Board
 from kiegen_nb.errors import KiegenError, SessionClosed, TaskError, WrongThread
 from kiegen_nb.tasks import CANCELLED, Activity, TaskStatus
 
@@ -74,11 +75,10 @@ class Engine:
         self._submitter = Submitter(self, service)
         self._poller = Poller(self, service)
         self._media = MediaSaver(self.clock, user_agent=user_agent, allow_local=service.is_local)
-        self._tasks: dict[str, GenerationTask] = {}
-        self._lock = threading.Lock()  # guards what several threads ask: _tasks, _waiters, _answers, _busy
-        self._waiters: dict[str, list[Future[GenerationTask]]] = {}
-        self._answers: dict[str, list[Callable[[GenerationTask], object]]] = {}
-        self._refreshing: set[str] = set()
+        self.board = Board(self.display.post)
+        self.current = self.board.current
+        self.answered = self.board.answered
+        self._lock = threading.Lock()  # guards _closed and _unsent
         self._saving: set[str] = set()
         self._unsent: set[str] = set()  # queued and ours, but a full disk or the like ended their sending
         self._stir = asyncio.Event()
@@ -129,9 +129,9 @@ class Engine:
         self._check_open()
         handles = []
         with self._lock:
-            unsent = [self._tasks[task_id] for task_id in self._unsent]
+            unsent = [self.current(task_id) for task_id in self._unsent]
             self._unsent.clear()
-        for task in [*unsent, *wait_for(self.store.take_queued())]:
+        for task in [*filter(None, unsent), *wait_for(self.store.take_queued())]:
             try:
                 request = self.service.prepare(task.provider_params)
             except KiegenError as error:
@@ -144,8 +144,7 @@ class Engine:
     def refresh(self, task_id: str) -> None:
         """Look at a task once more now, or fetch its missing files again."""
         self._check_open()
-        with self._lock:
-            self._refreshing.add(task_id)
+        self.board.hold(task_id)
         self.thread.submit(self._refresh(task_id))
 
     def handle(self, task: GenerationTask) -> TaskHandle:
@@ -160,39 +159,6 @@ class Engine:
     def cancel(self, task_id: str) -> Future[bool]:
         """Take a queued request back; the future says whether that was still possible."""
         return self.thread.submit(self._cancel(task_id))
-
-    def current(self, task_id: str) -> GenerationTask | None:
-        """Return the task as last seen."""
-        with self._lock:
-            return self._tasks.get(task_id)
-
-    def when_finished(self, task_id: str, future: Future[GenerationTask]) -> Callable[[], None]:
-        """Fill a future with the task once it is finished; return what forgets the future."""
-        with self._lock:
-            task = self._tasks.get(task_id)
-            if self._closed:
-                fail(future, SessionClosed("The session is closed; the task is kept in the store."))
-            elif task is not None and task.is_finished and task_id not in self._refreshing:
-                fulfil(future, task)
-            else:
-                self._waiters.setdefault(task_id, []).append(future)
-
-        def forget() -> None:
-            with self._lock:
-                waiting = self._waiters.get(task_id, [])
-                if future in waiting:
-                    waiting.remove(future)
-
-        return forget
-
-    def when_answered(self, task_id: str, callback: Callable[[GenerationTask], object]) -> None:
-        """Call back on the display thread once the create was answered."""
-        with self._lock:
-            task = self._tasks.get(task_id)
-            if task is None or task.activity in (Activity.QUEUED, Activity.SUBMITTING):
-                self._answers.setdefault(task_id, []).append(callback)
-                return
-        self.display.post(callback, task)
 
     def query(self, prompt_id: str) -> TaskQuery:
         """Return a query on a prompt group."""
@@ -223,10 +189,7 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
-            waiting = [future for futures in self._waiters.values() for future in futures]
-            self._waiters.clear()
-        for future in waiting:
-            fail(future, SessionClosed("The session was closed; the task is kept and goes on next time."))
+        self.board.close()
         try:
             wait_for(self.thread.submit(self._finish()), CLOSE_PATIENCE + 1.0)
         except TimeoutError:
@@ -257,14 +220,6 @@ class Engine:
         if task is not None:
             self.hub.look_failed(task, error)
 
-    def answered(self, task_id: str) -> None:
-        """Take in that a create was answered."""
-        with self._lock:
-            callbacks = self._answers.pop(task_id, [])
-            task = self._tasks[task_id]
-        for callback in callbacks:
-            self.display.post(callback, task)
-
     # The engine's own work, on the loop.
 
     def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
@@ -275,13 +230,8 @@ class Engine:
             context.run(self.thread.spawn, self._send(task, request))
 
     def _remember(self, task: GenerationTask) -> None:
-        with self._lock:
-            self._tasks[task.id] = task
-            finished = task.is_finished and task.id not in self._refreshing
-            waiting = self._waiters.pop(task.id, []) if finished else []
         self.hub.publish(task)
-        for future in waiting:
-            fulfil(future, task)
+        self.board.put(task)
 
     async def _send(self, task: GenerationTask, request: Request) -> None:
         try:
@@ -321,10 +271,7 @@ class Engine:
             elif task.external_task_id is not None:
                 await self._poller.look_now(task)
         finally:
-            with self._lock:
-                self._refreshing.discard(task_id)
-            if (task := self.current(task_id)) is not None:
-                self._remember(task)
+            self.board.release(task_id)
 
     async def _cancel(self, task_id: str) -> bool:
         task = await self.dispatch(task_id, Cancelled(as_datetime(self.clock.time())))
@@ -389,6 +336,11 @@ class Engine:
             self._submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
         while self._submitter.sending and self.clock.time() < deadline:
             await self.clock.sleep(0.02)
+        # Whatever still ran would take its lease again after it was given back.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await asyncio.wrap_future(self.store.release())
         await self.service.close()
         await self._media.close()
@@ -416,7 +368,7 @@ class Engine:
 
         done: Future[GenerationTask] = Future()
         done.add_done_callback(finished)
-        self.when_finished(task_id, done)
+        self.board.when_finished(task_id, done)
 
     def _try_again(self, task_id: str) -> bool:
         with self._lock:

@@ -50,7 +50,7 @@ class TaskHandle:
 
     async def _wait(self) -> GenerationTask:
         future: Future[GenerationTask] = Future()
-        remove = self._engine.when_finished(self.id, future)
+        remove = self._engine.board.when_finished(self.id, future)
         try:
             return outcome(await awaited(future))
         finally:
@@ -70,7 +70,7 @@ class TaskHandle:
         if self._engine.thread.is_current:
             raise WrongThread("result() waits, and on the engine's thread it would wait for itself; await the handle.")
         future: Future[GenerationTask] = Future()
-        remove = self._engine.when_finished(self.id, future)
+        remove = self._engine.board.when_finished(self.id, future)
         try:
             return outcome(wait_for(future, timeout))
         except TimeoutError as error:
@@ -93,7 +93,7 @@ class TaskHandle:
 
         A service that cannot be reached counts as an answer too: the task says so in its note.
         """
-        self._engine.when_answered(self.id, callback)
+        self._engine.board.when_answered(self.id, callback)
 
     def __repr__(self) -> str:
         return f"TaskHandle({self.id[:8]}, {self.status})"

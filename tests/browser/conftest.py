@@ -139,7 +139,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's loop runs on this thread meanwhile: no longer than its tests
 def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     """One browser."""
     from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 - where it is missing the tests skip

@@ -164,7 +164,7 @@ def submit(engine: Engine, prompt: str = "a", **options: Any) -> TaskHandle:
 
 def settle(engine: Engine) -> None:
     """Let everything that can happen now happen: some rounds through the loop and the store."""
-    for _ in range(5):
+    for _ in range(3):
         engine.thread.run(engine.service.credits())
         engine._database.write(lambda _: None).result(PATIENCE)
 
@@ -361,7 +361,7 @@ def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
     assert again.id == handle.id
     settle(engine)
     assert len(kie.creates) == 1
-    assert again.task.external_task_id
+    until(lambda: again.task.external_task_id)
 
 
 def test_the_answer_is_told_once_the_service_has_spoken(engine: Engine, kie: Kie) -> None:
