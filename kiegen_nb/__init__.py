@@ -20,6 +20,10 @@ _HOME = {
     "KeyLimitReached": "kiegen_nb.errors",
     "KeyRefused": "kiegen_nb.errors",
     "KieImagen4Params": "kiegen_nb.kie.models.imagen4",
+    "KieMarketParams": "kiegen_nb.kie.models.market",
+    "KieMidjourneyParams": "kiegen_nb.kie.models.midjourney",
+    "KieSora2Params": "kiegen_nb.kie.models.sora2",
+    "KieVeo3Params": "kiegen_nb.kie.models.veo3",
     "KiegenError": "kiegen_nb.errors",
     "Maintenance": "kiegen_nb.errors",
     "MediaError": "kiegen_nb.errors",
@@ -27,6 +31,7 @@ _HOME = {
     "ModelUnavailable": "kiegen_nb.errors",
     "NotFound": "kiegen_nb.errors",
     "OutOfCredits": "kiegen_nb.errors",
+    "ProviderParams": "kiegen_nb.kie.models",
     "RateLimited": "kiegen_nb.errors",
     "RequestRefused": "kiegen_nb.errors",
     "SandboxError": "kiegen_nb.errors",
@@ -47,8 +52,13 @@ _HOME = {
     "TaskUnconfirmed": "kiegen_nb.errors",
     "UnreadableAnswer": "kiegen_nb.errors",
     "WrongThread": "kiegen_nb.errors",
+    "catalogue": "kiegen_nb.kie.catalogue",
     "imagen4": "kiegen_nb.kie.models.imagen4",
+    "market": "kiegen_nb.kie.models.market",
+    "midjourney": "kiegen_nb.kie.models.midjourney",
     "query_keys": "kiegen_nb.engine.query",
+    "sora2": "kiegen_nb.kie.models.sora2",
+    "veo3": "kiegen_nb.kie.models.veo3",
 }
 
 if TYPE_CHECKING:
@@ -81,8 +91,18 @@ if TYPE_CHECKING:
     from kiegen_nb.errors import TaskUnconfirmed as TaskUnconfirmed
     from kiegen_nb.errors import UnreadableAnswer as UnreadableAnswer
     from kiegen_nb.errors import WrongThread as WrongThread
+    from kiegen_nb.kie.catalogue import catalogue as catalogue
+    from kiegen_nb.kie.models import ProviderParams as ProviderParams
     from kiegen_nb.kie.models.imagen4 import KieImagen4Params as KieImagen4Params
     from kiegen_nb.kie.models.imagen4 import imagen4 as imagen4
+    from kiegen_nb.kie.models.market import KieMarketParams as KieMarketParams
+    from kiegen_nb.kie.models.market import market as market
+    from kiegen_nb.kie.models.midjourney import KieMidjourneyParams as KieMidjourneyParams
+    from kiegen_nb.kie.models.midjourney import midjourney as midjourney
+    from kiegen_nb.kie.models.sora2 import KieSora2Params as KieSora2Params
+    from kiegen_nb.kie.models.sora2 import sora2 as sora2
+    from kiegen_nb.kie.models.veo3 import KieVeo3Params as KieVeo3Params
+    from kiegen_nb.kie.models.veo3 import veo3 as veo3
     from kiegen_nb.session import Session as Session
     from kiegen_nb.tasks import Asset as Asset
     from kiegen_nb.tasks import GenerationTask as GenerationTask

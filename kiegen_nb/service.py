@@ -26,6 +26,7 @@ class Request:
         provider_params: the JSON form the user sees and the store keeps.
         identity: hex sha256 of the canonical wire input; equal requests have equal identities.
         body: what is sent.
+        road: the service's own name of the endpoint it is sent to.
     """
 
     service: str
@@ -34,6 +35,7 @@ class Request:
     provider_params: dict[str, Any]
     identity: str
     body: dict[str, Any]
+    road: str = "jobs"
 
 
 class OutcomeKind(Enum):
@@ -125,6 +127,9 @@ class Service(Protocol):
 
     def time_limit(self, task: GenerationTask) -> float:
         """Return the seconds of answered "running" after which the engine gives up looking."""
+
+    def look_interval(self, task: GenerationTask, default: float) -> float:
+        """Return the seconds between two looks: the default, or more where the service asks for it."""
 
     async def credits(self) -> float:
         """Return the account's balance in credits.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,29 +16,35 @@ from kiegen_nb.engine.engine import Engine
 from kiegen_nb.engine.loop import awaited
 from kiegen_nb.engine.query import query_keys
 from kiegen_nb.errors import InvalidParams, MissingKey, SessionClosed
+from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
+from kiegen_nb.kie.models import follow_ups
+from kiegen_nb.kie.refresh import fetch
 from kiegen_nb.launcher import sandbox_url, stop_sandbox
 from kiegen_nb.settings import KIE_BASE_URL, SANDBOX_KEY, Settings, data_folder, is_loopback, load_settings
 from kiegen_nb.tasks import GenerationTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kiegen_nb.engine.handle import TaskHandle
     from kiegen_nb.engine.query import TaskQuery
     from kiegen_nb.engine.state import QueryState
     from kiegen_nb.errors import TaskError
-    from kiegen_nb.kie.models.base import KieParams
+    from kiegen_nb.kie.catalogue import Catalogue
+    from kiegen_nb.kie.models.base import FollowUp, KieParams
 
 _SANDBOX_ACCOUNT = "sandbox"
 _MAX_PROMPT_ID = 200
+_CATALOGUE = "catalogue"
 
 
 class _Shared:
     """One engine and how many sessions use it."""
 
-    def __init__(self, engine: Engine, sandbox_file: Path | None) -> None:
+    def __init__(self, engine: Engine, client: KieClient, sandbox_file: Path | None) -> None:
         self.engine = engine
+        self.client = client
         self.sandbox_file = sandbox_file
         self.users = 0
 
@@ -97,7 +104,10 @@ class Session:
             self._key, self._shared = _share(settings, sandbox=sandbox)
             self._shared.users += 1
         self._engine = self._shared.engine
+        self._client = self._shared.client
         self._closed = False
+        if (kept := self._engine.store.document(_CATALOGUE)) is not None:
+            catalogue.use(json.loads(kept))
 
     # Making things.
 
@@ -156,6 +166,44 @@ class Session:
         self._check_open()
         return self._engine.resume()
 
+    def follow_ups(self, task: GenerationTask | TaskHandle) -> tuple[FollowUp, ...]:
+        """Return what can be done with a finished task: extend, 1080p, 4K, upscale, vary."""
+        return follow_ups(task if isinstance(task, GenerationTask) else task.task)
+
+    def follow_up(
+        self,
+        task: GenerationTask | TaskHandle,
+        name: str,
+        *,
+        index: int = 0,
+        prompt: str | None = None,
+        fresh: bool = False,
+    ) -> TaskHandle:
+        """Submit what is to be done with a finished task, as a task of its own in the same group.
+
+        Args:
+            task: the finished task.
+            name: one of the names in `follow_ups`, such as ``"upscale"`` or ``"1080p"``.
+            index: which of its results, from 0.
+            prompt: for those that need one.
+            fresh: ask anew, even if the same was asked before; this pays again.
+
+        Raises:
+            InvalidParams: the task has no such follow-up, or a field is wrong; nothing was sent.
+        """
+        self._check_open()
+        parent = task if isinstance(task, GenerationTask) else task.task
+        offered = {step.name: step for step in follow_ups(parent)}
+        if name not in offered:
+            known = ", ".join(offered) or "none, as long as it is no success"
+            raise InvalidParams({"name": f"{name!r} cannot be done with this task; possible: {known}."})
+        return self._engine.submit(
+            self._engine.service.prepare(offered[name].make(index, prompt)),
+            prompt_id=parent.prompt_id,
+            fresh=fresh,
+            parent_id=parent.id,
+        )
+
     def refresh(self, task: GenerationTask | TaskHandle) -> TaskHandle:
         """Look at a task once more now, or fetch its missing files again; never pays.
 
@@ -210,6 +258,25 @@ class Session:
         """Do the same as `credits`, awaitable."""
         self._check_open()
         return await awaited(self._engine.thread.submit(self._engine.service.credits()))
+
+    async def refresh_catalogue(self, slugs: Iterable[str] | None = None) -> Catalogue:
+        """Read Kie's live catalogue, keep it in the store, and use it from now on.
+
+        The list of models is one request; each model's fields are one more, a second apart, so that all of them take
+        some minutes. A model whose fields cannot be read keeps those that are known.
+
+        Args:
+            slugs: read only these models' fields; None reads all of them.
+
+        Raises:
+            ServiceError: the list could not be read; the catalogue stays as it was.
+        """
+        self._check_open()
+        client, engine = self._client, self._engine
+        found = await awaited(engine.thread.submit(fetch(client.get, engine.clock.sleep, slugs, engine.today())))
+        await awaited(engine.store.keep_document(_CATALOGUE, json.dumps(found)))
+        catalogue.use(found)
+        return catalogue
 
     @property
     def is_sandbox(self) -> bool:
@@ -295,7 +362,7 @@ def _share(settings: Settings, *, sandbox: bool | None) -> tuple[tuple[str, str]
             output_dir=output_dir,
             user_agent=USER_AGENT,
         )
-        shared = _engines[name] = _Shared(engine, sandbox_file)
+        shared = _engines[name] = _Shared(engine, service, sandbox_file)
     else:
         # The cell was changed and run again: its newest settings count.
         shared.engine.poll_interval = settings.poll_interval

@@ -82,6 +82,12 @@ class Sandbox:
         self.process.wait(10)
 
 
+@pytest.fixture(scope="session")
+def start_sandbox() -> type[Sandbox]:
+    """Starts a sandbox with arguments of the test's own, who ends it."""
+    return Sandbox
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox twenty times faster than life."""

@@ -172,6 +172,10 @@ class Engine:
         self.on_loop(self._probe_once)
         return self.hub.subscribe(prompt_id, callback, self.display, pace=DISPLAY_PACE)
 
+    def today(self) -> str:
+        """Return the day, such as ``2026-11-22``, UTC."""
+        return as_datetime(self.clock.time()).date().isoformat()
+
     def refetch(self, prompt_id: str) -> Future[tuple[GenerationTask, ...]]:
         """Read a group again and look at its pending tasks now."""
         return self.thread.submit(self._refetch(prompt_id))

@@ -21,13 +21,17 @@ T = TypeVar("T")
 _PATIENCE = 0.2  # seconds between two chances for an interrupt, on systems whose lock waits do not notice one
 
 
+class _LoopThread(threading.Thread):
+    """A thread that must never wait for the engine: it is the engine."""
+
+
 class LoopThread:
     """One daemon thread with one asyncio loop, on which all network input and output happens."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = _LoopThread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -185,7 +189,10 @@ def wait_for(future: Future[T], timeout: float | None = None) -> T:
 
     Raises:
         TimeoutError: after ``timeout`` seconds; the work goes on.
+        WrongThread: on an engine's own thread.
     """
+    if isinstance(threading.current_thread(), _LoopThread) and not future.done():
+        raise WrongThread("This call waits, and on the engine's thread it would wait for itself. Await its twin.")
     waited = 0.0
     while True:
         step = _PATIENCE if timeout is None else min(_PATIENCE, max(timeout - waited, 0.0))

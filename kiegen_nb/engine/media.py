@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import json
+import logging
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import tenacity
 
-from kiegen_nb.engine import pictures
+from kiegen_nb.engine import films, pictures
+from kiegen_nb.engine.formats import HEAD, Found, sniff
 from kiegen_nb.errors import MediaError
 from kiegen_nb.tasks import Asset, AssetKind
 
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.tasks import GenerationTask
 
+log = logging.getLogger("kiegen_nb")
 T = TypeVar("T")
 MAX_BYTES = 4 * 1024**3
 MAX_REDIRECTS = 5
 ATTEMPTS = 4
 _CHUNK = 256 * 1024
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_ENDINGS = {AssetKind.DATA: "json", AssetKind.TEXT: "txt"}
 _PARTIAL = 206
 _RANGE_NOT_SATISFIABLE = 416
 _GONE = frozenset({401, 403, 404, 410})
@@ -99,6 +103,10 @@ class MediaSaver:
             return asset.model_copy(update={"error": "The result's address cannot be read."})
         except (MediaError, OSError) as error:
             return asset.model_copy(update={"error": _reason(error)})
+        except Exception as error:
+            # Whatever a decoder throws at a strange file: the task must come to its end.
+            log.exception("result %s of task %s could not be saved", number, task.id)
+            return asset.model_copy(update={"error": f"The file could not be saved ({type(error).__name__})."})
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
@@ -209,7 +217,7 @@ def _write_data(part: Path, result_json: str | None) -> None:
 def _finish(task: GenerationTask, asset: Asset, part: Path, stem: Path) -> Asset:
     """Check a complete temporary file, name it, and write what belongs to it."""
     try:
-        found = pictures.inspect(part, asset.kind)
+        found = inspect(part, asset.kind)
     except MediaError:
         part.unlink(missing_ok=True)  # it is whole and wrong: the rest of it would not help
         raise
@@ -220,9 +228,10 @@ def _finish(task: GenerationTask, asset: Asset, part: Path, stem: Path) -> Asset
         os.fsync(file.fileno())
     path = stem.with_name(f"{stem.name}.{found.extension}")
     thumbnail = None
-    if found.kind is AssetKind.IMAGE:
-        thumbnail = stem.parent / ".thumbnails" / f"{stem.name}.webp"
-        pictures.write_thumbnail(part, thumbnail)
+    if found.kind in {AssetKind.IMAGE, AssetKind.VIDEO}:
+        place = stem.parent / ".thumbnails" / f"{stem.name}.webp"
+        write = pictures.write_thumbnail if found.kind is AssetKind.IMAGE else films.write_poster
+        thumbnail = place if write(part, place) else None
     saved = asset.model_copy(
         update={
             "kind": found.kind,
@@ -230,6 +239,7 @@ def _finish(task: GenerationTask, asset: Asset, part: Path, stem: Path) -> Asset
             "thumbnail": thumbnail,
             "width": found.width,
             "height": found.height,
+            "duration": found.duration,
             "sha256": digest.hexdigest(),
             "size": part.stat().st_size,
             "error": None,
@@ -238,6 +248,25 @@ def _finish(task: GenerationTask, asset: Asset, part: Path, stem: Path) -> Asset
     _write_sidecar(task, saved, path)
     part.replace(path)
     return saved
+
+
+def inspect(path: Path, expected: AssetKind) -> Found:
+    """Return what a file is, by its bytes.
+
+    Raises:
+        MediaError: if it should be a picture, video or sound and is not, or cannot be opened safely.
+    """
+    if expected is AssetKind.IMAGE:
+        return pictures.inspect(path)
+    with path.open("rb") as file:
+        kind, extension = sniff(file.read(HEAD)) or (None, "")
+    if kind is AssetKind.VIDEO:
+        return films.inspect(path, extension)
+    if kind is AssetKind.AUDIO:
+        return Found(kind, extension)
+    if expected in {AssetKind.VIDEO, AssetKind.AUDIO}:
+        raise MediaError(f"what arrived is no {expected}")
+    return Found(expected, _ENDINGS.get(expected, "bin"))
 
 
 def _write_sidecar(task: GenerationTask, asset: Asset, path: Path) -> None:

@@ -75,7 +75,8 @@ class Poller:
     def add(self, task: GenerationTask, *, at_once: bool = False) -> None:
         """Look after a task from now on."""
         if task.id not in self._watches:
-            self._watches[task.id] = Watch(interval=self._host.poll_interval)
+            interval = self._service.look_interval(task, self._host.poll_interval)
+            self._watches[task.id] = Watch(interval=interval)
         now = self._host.clock.time()
         submitted = None if at_once or task.submitted_at is None else task.submitted_at.timestamp()
         self._plan(task.id, schedule.first_look(self._watches[task.id], now, submitted=submitted))

@@ -84,6 +84,15 @@ creates = Table(
 )
 """The slots of the account's create limit, shared by every kernel on this store."""
 
+documents = Table(
+    "documents",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+"""JSON texts that are kept beside the tasks, such as the service's catalogue as it was last read."""
+
 _TIMES = ("created_at", "submitted_at", "completed_at")
 _PLAIN = (
     "id", "prompt_id", "service", "model", "api_model", "status", "state", "activity", "external_task_id",

@@ -240,6 +240,23 @@ class Store:
 
         return self._database.write(work)
 
+    def document(self, name: str) -> str | None:
+        """Return a text kept beside the tasks."""
+        documents = schema.documents
+        with self._database.read() as connection:
+            return connection.execute(select(documents.c.value).where(documents.c.name == name)).scalar()
+
+    def keep_document(self, name: str, value: str) -> Future[None]:
+        """Keep a text beside the tasks, instead of the one of that name."""
+
+        def work(connection: Connection) -> None:
+            documents = schema.documents
+            connection.execute(documents.delete().where(documents.c.name == name))
+            row = {"name": name, "value": value, "updated_at": self._clock.time()}
+            connection.execute(documents.insert().values(row))
+
+        return self._database.write(work)
+
     def _lease(self) -> dict[str, Any]:
         return {"lease_owner": self.owner, "lease_until": self._clock.time() + LEASE_SECONDS}
 

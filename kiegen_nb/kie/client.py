@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -10,10 +11,12 @@ from urllib.request import getproxies
 import httpx
 
 from kiegen_nb import __version__
+from kiegen_nb.errors import ModelUnavailable, NotFound
 from kiegen_nb.kie import wire
-from kiegen_nb.kie.models import FAMILIES, read_params
+from kiegen_nb.kie.models import params_class, read_params
 from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT
-from kiegen_nb.service import Outcome, Request
+from kiegen_nb.kie.roads import JOBS, ROADS, question_about, road_of
+from kiegen_nb.service import Outcome, OutcomeKind, Request
 from kiegen_nb.settings import is_loopback
 from kiegen_nb.tasks import AssetKind
 
@@ -77,36 +80,43 @@ class KieClient:
             provider_params=checked.to_json(),
             identity=checked.identity(),
             body=body,
+            road=checked.road,
         )
 
     async def create(self, request: Request) -> Outcome:
         """Send one create, exactly once; network and service failures come back as outcomes."""
+        road = ROADS[request.road]
+        if road.create is None:
+            # Nothing is created there: asking is all, under the id of the finished task.
+            return Outcome(OutcomeKind.ACCEPTED, external_task_id=str(request.body["taskId"]))
         try:
-            response = await self._send(self._creates, "POST", "/api/v1/jobs/createTask", body=request.body)
+            response = await self._send(self._creates, "POST", road.create, body=request.body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return wire.not_sent(wire.connection_error(error))
         except httpx.HTTPError as error:
             return wire.unconfirmed(wire.connection_error(error))
-        return wire.read_create(response)
+        return _named(road.read_create(response, request.body), request)
 
     async def look(self, task: GenerationTask) -> Outcome:
         """Ask once for an accepted task's state; network and service failures come back as outcomes."""
+        question = question_about(task)
         try:
             response = await self._send(
-                self._looks,
-                "GET",
-                "/api/v1/jobs/recordInfo",
-                query={"taskId": task.external_task_id or ""},
+                self._looks, question.method, question.path, query=question.query, body=question.body
             )
         except Exception as error:  # noqa: BLE001 - whatever a connection throws, one bad look is all it is
             return wire.unclear(wire.connection_error(error))
-        family = FAMILIES.get(task.model)
-        return wire.read_look(response, family.asset_kind if family else AssetKind.FILE)
+        family = params_class(task.model, task.api_model)
+        return question.read(response, family.kind_of(task.api_model) if family else AssetKind.FILE)
 
     def time_limit(self, task: GenerationTask) -> float:
         """Return the seconds of answered "running" after which the engine gives up looking."""
-        family = FAMILIES.get(task.model)
-        return family.time_limit if family else IMAGE_TIME_LIMIT
+        family = params_class(task.model, task.api_model)
+        return family.time_limit_of(task.api_model) if family else IMAGE_TIME_LIMIT
+
+    def look_interval(self, task: GenerationTask, default: float) -> float:
+        """Return the seconds between two looks: the default, or more where Kie asks for it."""
+        return max(default, road_of(task).interval or 0.0)
 
     async def credits(self) -> float:
         """Return the account's balance in credits.
@@ -119,6 +129,18 @@ class KieClient:
         except httpx.HTTPError as error:
             raise wire.connection_error(error) from None
         return wire.read_credits(response)
+
+    async def get(self, path: str) -> object:
+        """Return the ``data`` of one of the service's own pages, such as ``/api/v1/models``.
+
+        Raises:
+            ServiceError: with the reason.
+        """
+        try:
+            response = await self._send(self._looks, "GET", path)
+        except Exception as error:
+            raise wire.connection_error(error) from None
+        return wire.read_data(response)
 
     async def close(self) -> None:
         """Release connections."""
@@ -158,6 +180,19 @@ class KieClient:
         )
         self.is_sandbox = SANDBOX_HEADER in response.headers
         return response
+
+
+def _named(outcome: Outcome, request: Request) -> Outcome:
+    """Have a refusal that is about the model itself name it, and say what is known of it."""
+    gone = isinstance(outcome.error, ModelUnavailable)
+    gone = gone or (request.road != JOBS and isinstance(outcome.error, NotFound))
+    if outcome.kind is not OutcomeKind.REFUSED or not gone:
+        return outcome
+    family = params_class(request.model, request.api_model)
+    title = family.title if family is not None else request.model
+    name = title if title == request.api_model else f"{title} ({request.api_model})"
+    note = f" {family.status_note}" if family is not None and family.status_note else ""
+    return replace(outcome, message=f"Kie does not offer {name} at present.{note} {outcome.message}")
 
 
 def account_name(api_key: SecretStr, base_url: str) -> str:

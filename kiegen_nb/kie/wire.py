@@ -1,6 +1,7 @@
-"""The one reader of Kie's answers: ``code``, ``msg``, ``state`` and ``resultJson`` are known here and nowhere else.
+"""The one reader of Kie's answers: ``code``, ``msg`` and what a record says are known here and nowhere else.
 
 The HTTP status is not to be trusted: the body's ``code`` decides, and HTTP 200 with an error inside is normal.
+What is inside a record is read in `kiegen_nb.kie.records`.
 Source: the jobs API's public documentation, as of 2026-10; where copies disagree, both forms are read.
 """
 
@@ -10,10 +11,10 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from kiegen_nb.errors import (
     ModelUnavailable,
+    NotFound,
     RateLimited,
     RequestRefused,
     ServiceError,
@@ -21,17 +22,24 @@ from kiegen_nb.errors import (
     UnreadableAnswer,
     service_error,
 )
-from kiegen_nb.service import Outcome, OutcomeKind, Result
-from kiegen_nb.tasks import AssetKind
+from kiegen_nb.kie import records
+from kiegen_nb.kie.records import FINAL_SUCCESS, OK, number
+from kiegen_nb.service import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import httpx
 
-OK = 200
+    from kiegen_nb.tasks import AssetKind
+
 RATE_LIMITED = 429
 KEY_REFUSED = 401
+NO_SUCH_PATH = 404
 REFUSED_CODES = frozenset({400, 401, 402, 404, 422, 433, 455})
 """Codes of a create that was turned down before a task existed; nothing is charged."""
+FINAL_CODES = frozenset({400, 402, 404, 422, 451})
+"""Codes that end the asking for a better copy of a video, unless the text says that it is still being made."""
 
 VALIDATION_PATTERNS = (
     re.compile(r"not within the range of allowed options", re.IGNORECASE),
@@ -50,14 +58,8 @@ MODEL_PATTERNS = (
     re.compile(r"temporarily paused", re.IGNORECASE),
 )
 
-FINAL_SUCCESS, FINAL_FAILURE = "success", "fail"
-
-_EXTENSIONS: dict[str, AssetKind] = (
-    dict.fromkeys(("png", "jpg", "jpeg", "webp", "gif", "avif", "bmp", "tiff"), AssetKind.IMAGE)
-    | dict.fromkeys(("mp4", "webm", "mov", "m4v", "mkv", "avi"), AssetKind.VIDEO)
-    | dict.fromkeys(("mp3", "wav", "m4a", "flac", "ogg", "opus", "aac", "mid", "midi"), AssetKind.AUDIO)
-    | dict.fromkeys(("txt", "srt", "vtt", "md"), AssetKind.TEXT)
-)
+STILL_MADE = re.compile(r"\bis processing\b|\bcheck back\b|\bstill (?:being )?process", re.IGNORECASE)
+"""Texts of an error that means "not yet"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,9 @@ def read_envelope(response: httpx.Response) -> Envelope:
         UnreadableAnswer: if it is no envelope; its ``code`` is the HTTP status.
     """
     retry_after = _retry_after(response)
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        body = None
-    code = body.get("code") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(code, int) or isinstance(code, bool):
+    body = _body(response)
+    code = body.get("code")
+    if not isinstance(code, int) or isinstance(code, bool):
         kind = response.headers.get("content-type", "no content type").split(";")[0]
         raise UnreadableAnswer(
             f"HTTP {response.status_code} with {kind} instead of an answer",
@@ -103,46 +102,118 @@ def error_of(envelope: Envelope) -> ServiceError:
     return service_error(code, message, retry_after=envelope.retry_after)
 
 
-def read_create(response: httpx.Response) -> Outcome:
-    """Sort the answer to a create into ACCEPTED, REFUSED, NOT_SENT (429) or UNCONFIRMED."""
+def read_create(response: httpx.Response, sent: Mapping[str, Any] | None = None) -> Outcome:
+    """Sort the answer to a create into ACCEPTED, REFUSED, NOT_SENT (429) or UNCONFIRMED.
+
+    Args:
+        response: the answer.
+        sent: the body that was sent; this reader has no need of it.
+    """
+    del sent
     try:
         envelope = read_envelope(response)
     except UnreadableAnswer as unreadable:
         if response.status_code == RATE_LIMITED:
             return not_sent(RateLimited("too many requests", code=RATE_LIMITED, retry_after=unreadable.retry_after))
+        if _has_no_such_path(response):
+            return refused(NotFound("Kie has no such endpoint (any more)", code=NO_SUCH_PATH))
         return unconfirmed(unreadable)
     if envelope.code == OK:
-        data = envelope.data if isinstance(envelope.data, dict) else {}
-        task_id = data.get("taskId")
-        if isinstance(task_id, str) and task_id:
+        task_id = _task_id(envelope.data)
+        if task_id:
             return Outcome(OutcomeKind.ACCEPTED, external_task_id=task_id)
         return unconfirmed(UnreadableAnswer("success without a task id", code=OK))
     error = error_of(envelope)
     if envelope.code == RATE_LIMITED:
         return not_sent(error)
     if envelope.code in REFUSED_CODES or isinstance(error, RequestRefused):
-        return Outcome(OutcomeKind.REFUSED, code=str(envelope.code), error=error, message=str(error))
+        return refused(error)
     return unconfirmed(error)
 
 
-def read_look(response: httpx.Response, expected: AssetKind) -> Outcome:
+def read_4k_create(response: httpx.Response, sent: Mapping[str, Any] | None = None) -> Outcome:
+    """Sort the answer to a request for a 4K copy; a repeated one is told in an error that the copy is there.
+
+    Args:
+        response: the answer.
+        sent: the body that was sent; its ``taskId`` is the video's, and the copy's where it gets none of its own.
+    """
+    try:
+        envelope = read_envelope(response)
+    except UnreadableAnswer:
+        return read_create(response)
+    # What counts is whether there is a copy in the making; its state is for a look to say.
+    if _copy_state(envelope) is not None:
+        task_id = _task_id(envelope.data) or _task_id(sent)
+        if task_id:
+            return Outcome(OutcomeKind.ACCEPTED, external_task_id=task_id)
+    return read_create(response)
+
+
+def read_look(
+    response: httpx.Response,
+    expected: AssetKind,
+    read_record: Callable[[Mapping[str, Any], AssetKind], Outcome] = records.read_jobs,
+) -> Outcome:
     """Sort the answer to a look into RUNNING, SUCCEEDED, FAILED, UNCLEAR or DENIED.
 
     Args:
         response: the answer.
         expected: what a result is where its URL's ending does not tell.
+        read_record: reads the record inside.
     """
+    try:
+        envelope = read_envelope(response)
+        if envelope.code != OK:
+            return _bad_look(envelope)
+        if not isinstance(envelope.data, dict):
+            return unclear(UnreadableAnswer("the record is not there yet", code=OK))
+        return read_record(envelope.data, expected)
+    except UnreadableAnswer as error:
+        return unclear(error)
+
+
+def read_veo_look(response: httpx.Response, expected: AssetKind) -> Outcome:
+    """Sort the answer of ``/veo/record-info``."""
+    return read_look(response, expected, records.read_veo)
+
+
+def read_midjourney_look(response: httpx.Response, expected: AssetKind) -> Outcome:
+    """Sort the answer of ``/mj/record-info``."""
+    return read_look(response, expected, records.read_midjourney)
+
+
+def read_copy_look(response: httpx.Response, expected: AssetKind) -> Outcome:
+    """Sort the answer of ``/veo/get-1080p-video``, or of a repeated ``/veo/get-4k-video``."""
     try:
         envelope = read_envelope(response)
     except UnreadableAnswer as error:
         return unclear(error)
-    if envelope.code == KEY_REFUSED:
-        return Outcome(OutcomeKind.DENIED, code=str(envelope.code), error=error_of(envelope))
+    match _copy_state(envelope):
+        case "success":
+            text = json.dumps(envelope.data, ensure_ascii=False)
+            results = records.results_of(envelope.data, expected)
+            return Outcome(OutcomeKind.SUCCEEDED, state=FINAL_SUCCESS, results=results, result_json=text)
+        case str(word):
+            return Outcome(OutcomeKind.RUNNING, state=word)
+        case _ if envelope.code in FINAL_CODES:
+            return records.failed(envelope.code, envelope.message)
+        case _ if envelope.code == OK:
+            return unclear(UnreadableAnswer("the copy is not there yet", code=OK))
+        case _:
+            return _bad_look(envelope)
+
+
+def read_data(response: httpx.Response) -> object:
+    """Return the ``data`` of an answer.
+
+    Raises:
+        ServiceError: with the reason.
+    """
+    envelope = read_envelope(response)
     if envelope.code != OK:
-        return unclear(error_of(envelope))
-    if not isinstance(envelope.data, dict):
-        return unclear(UnreadableAnswer("the record is not there yet", code=OK))
-    return _read_record(envelope.data, expected)
+        raise error_of(envelope)
+    return envelope.data
 
 
 def read_credits(response: httpx.Response) -> float:
@@ -154,10 +225,15 @@ def read_credits(response: httpx.Response) -> float:
     envelope = read_envelope(response)
     if envelope.code != OK:
         raise error_of(envelope)
-    balance = _number(envelope.data)
+    balance = number(envelope.data)
     if balance is None:
         raise UnreadableAnswer("the balance is not a number", code=OK)
     return balance
+
+
+def refused(error: ServiceError) -> Outcome:
+    """Return the outcome of a create that was turned down."""
+    return Outcome(OutcomeKind.REFUSED, code=str(error.code), error=error, message=str(error))
 
 
 def not_sent(error: ServiceError) -> Outcome:
@@ -175,85 +251,45 @@ def unclear(error: ServiceError) -> Outcome:
     return Outcome(OutcomeKind.UNCLEAR, error=error, retry_after=error.retry_after)
 
 
-def _read_record(data: dict[str, Any], expected: AssetKind) -> Outcome:
-    state = data.get("state")
-    if not isinstance(state, str) or not state:
-        return unclear(UnreadableAnswer("the record has no state", code=OK))
-    credits_consumed = _number(data.get("creditsConsumed"))
-    if state == FINAL_SUCCESS:
-        text, result = _result_of(data)
-        return Outcome(
-            OutcomeKind.SUCCEEDED,
-            state=state,
-            results=_results(result, expected),
-            result_json=text,
-            credits_consumed=credits_consumed,
-        )
-    if state == FINAL_FAILURE:
-        code = str(data.get("failCode") or "")
-        said = str(data.get("failMsg") or "no reason given").rstrip(". ")
-        advice = "Change what it names and generate again; failed tasks are not charged."
-        return Outcome(
-            OutcomeKind.FAILED,
-            state=state,
-            code=code,
-            message=f'Kie could not make this: "{said}". {advice}',
-            credits_consumed=credits_consumed,
-        )
-    # waiting, queuing, generating - or a word nobody has documented, which is shown and waited out.
-    return Outcome(OutcomeKind.RUNNING, state=state)
+def connection_error(error: Exception) -> ServiceUnavailable:
+    """Return what a network failure is called; the text names no address, for it may hold secrets."""
+    return ServiceUnavailable(f"Kie could not be reached ({type(error).__name__})")
 
 
-def _result_of(data: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    # resultJson is JSON text; response, its parsed twin, is newer and not always there.
-    text = data.get("resultJson")
-    if isinstance(text, str) and text:
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            parsed = None
-        if isinstance(parsed, dict):
-            return text, parsed
-    for twin in (text, data.get("response")):
-        if isinstance(twin, dict):
-            return json.dumps(twin, ensure_ascii=False), twin
-    return (text if isinstance(text, str) else None), {}
+def _bad_look(envelope: Envelope) -> Outcome:
+    error = error_of(envelope)
+    if envelope.code == KEY_REFUSED:
+        return Outcome(OutcomeKind.DENIED, code=str(envelope.code), error=error)
+    return unclear(error)
 
 
-def _results(result: dict[str, Any], expected: AssetKind) -> tuple[Result, ...]:
-    urls = [url for name in ("resultUrls", "firstFrameUrl", "lastFrameUrl") for url in _url_list(result.get(name))]
-    found = [Result(_kind_of(url, expected), url=url) for url in urls]
-    if "resultObject" in result:
-        found.append(Result(AssetKind.DATA, data=result["resultObject"]))
-    return tuple(found)
+def _copy_state(envelope: Envelope) -> str | None:
+    """Return the state of a better copy of a video, None if the answer is an error like any other."""
+    data = envelope.data if isinstance(envelope.data, dict) else {}
+    if any(isinstance(data.get(name), str | list) and data[name] for name in ("resultUrl", "resultUrls")):
+        return FINAL_SUCCESS
+    if STILL_MADE.search(envelope.message):
+        return records.RUNNING
+    return records.RUNNING if envelope.code == OK and _task_id(data) else None
 
 
-def _url_list(value: Any) -> list[str]:
-    # A list is documented; one string, or a list inside a string, has been seen in copies of the pages.
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return []
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, str) and item]
+def _task_id(data: Any) -> str | None:
+    found = data.get("taskId") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
-def _kind_of(url: str, expected: AssetKind) -> AssetKind:
+def _body(response: httpx.Response) -> dict[str, Any]:
     try:
-        ending = urlsplit(url).path.rpartition(".")[2].lower()
-    except ValueError:  # no address at all; saving it will say so
-        return expected
-    return _EXTENSIONS.get(ending, expected)
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+def _has_no_such_path(response: httpx.Response) -> bool:
+    # The framework's own page for an unknown path: nothing of the API was reached, so nothing was made.
+    body = _body(response)
+    return response.status_code == NO_SUCH_PATH and body.get("status") == NO_SUCH_PATH and "path" in body
 
 
 def _is_validation(message: str) -> bool:
@@ -264,8 +300,3 @@ def _retry_after(response: httpx.Response) -> float | None:
     # Only the numeric form: nothing documents this header at all.
     value = response.headers.get("retry-after", "")
     return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
-
-
-def connection_error(error: Exception) -> ServiceUnavailable:
-    """Return what a network failure is called; the text names no address, for it may hold secrets."""
-    return ServiceUnavailable(f"Kie could not be reached ({type(error).__name__})")

@@ -71,6 +71,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--with-parent", action="store_true", help="end when standard input closes")
     add("--http-errors", action="store_true", help="answer errors with real HTTP statuses, not HTTP 200")
     add("--no-limits", action="store_true", help="turn the documented rate limits off")
+    add("--today", action="store_true", help="refuse models that left the service, as it most likely does now")
+    add("--hmac-key", default="", help="sign callbacks with this key")
+    add("--upload-reply", choices=("both", "endpoint", "quickstart"), default="both", help="form of upload answers")
     return parser.parse_args(argv)
 
 
@@ -90,13 +93,22 @@ async def serve(options: argparse.Namespace, database: Path) -> None:
     sockets = bind_sockets(options.port, options.host)
     limits = not options.no_limits
     store = Store(database, speed=options.speed, seed=options.seed, limits=limits)
-    sandbox = Sandbox(store, Options(http_errors=options.http_errors, limits=limits))
+    switches = Options(
+        http_errors=options.http_errors,
+        limits=limits,
+        today=options.today,
+        hmac_key=options.hmac_key,
+        upload_reply=options.upload_reply,
+    )
+    sandbox = Sandbox(store, switches)
     server = HTTPServer(sandbox)
     server.add_sockets(sockets)
     if options.with_parent:
         _watch_parent(lambda: loop.call_soon_threadsafe(ending.set))
     host = f"[{options.host}]" if ":" in options.host else options.host
-    sys.stdout.write(f"kiegen sandbox listening on http://{host}:{sockets[0].getsockname()[1]}\n")
+    base_url = f"http://{host}:{sockets[0].getsockname()[1]}"
+    sandbox.callbacks.resume(base_url)
+    sys.stdout.write(f"kiegen sandbox listening on {base_url}\n")
     sys.stdout.flush()
     await ending.wait()
     server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-ROUTES = ("create", "look", "credit", "file")
+ROUTES = ("create", "look", "credit", "file", "upload", "catalogue")
 
 
 class BadRuleError(ValueError):
@@ -17,7 +17,7 @@ class Rule:
     """One fault, used up after ``times`` matching requests.
 
     Attributes:
-        route: Which request it hits: ``create``, ``look``, ``credit`` or ``file``.
+        route: Which request it hits: one of ``ROUTES``.
         code: The envelope's ``code`` (HTTP stays 200 unless ``http`` is given).
         http: The real HTTP status.
         msg: The envelope's ``msg``.

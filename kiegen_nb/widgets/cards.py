@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kiegen_nb.errors import InvalidParams
+from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kiegen_nb.engine.state import QueryState
+    from kiegen_nb.kie.models.base import FollowUp
 
 PENDING, SAVING, DONE, MISSING, FAILED, UNCLEAR = (
     "pending",
@@ -37,8 +40,8 @@ def inputs(task: GenerationTask) -> dict[str, Any]:
 
 
 def prompt(task: GenerationTask) -> str:
-    """Return the prompt's text."""
-    found = inputs(task).get("prompt", "")
+    """Return the prompt's text, or what is to be spoken."""
+    found = inputs(task).get("prompt") or inputs(task).get("text")
     return found if isinstance(found, str) else ""
 
 
@@ -109,8 +112,13 @@ def credits_text(value: float) -> str:
     return f"{value:,.6g} credit" + ("" if value == 1 else "s")
 
 
-def card(task: GenerationTask) -> dict[str, Any]:
-    """Return everything a card shows, small and without None, as JSON data."""
+def card(task: GenerationTask, parent: GenerationTask | None = None) -> dict[str, Any]:
+    """Return everything a card shows, small and without None, as JSON data.
+
+    Args:
+        task: what the card is of.
+        parent: the task it follows up, if that is known.
+    """
     which = kind(task)
     since = task.submitted_at or task.created_at
     data: dict[str, Any] = {
@@ -118,6 +126,7 @@ def card(task: GenerationTask) -> dict[str, Any]:
         "kind": which,
         "word": word(task),
         "prompt": prompt(task),
+        "of": _origin(task, parent),
         "facts": facts(task),
         "ratio": shape(task),
         "since": since.timestamp() if which in (PENDING, SAVING) else None,
@@ -125,9 +134,21 @@ def card(task: GenerationTask) -> dict[str, Any]:
         "reason": _reason(task, which),
         "note": _note(task),
         "again": _again(task, which),
+        "next": _next(task),
+        "load": task.parent_id is None or None,  # a follow-up has no form of its own
         "assets": [_asset(task, n, asset) for n, asset in enumerate(task.assets)],
     }
     return {name: value for name, value in data.items() if value not in (None, "", [])}
+
+
+def answer_text(task: GenerationTask) -> tuple[str, bool]:
+    """Return what a form says of the service's answer to its request, and whether that is an error."""
+    reason = task.fail_msg or task.fail_code or "the service gave no reason."
+    if task.activity is Activity.QUEUED:
+        return f"Not sent yet: {task.note or 'it is sent as soon as the service can be reached.'}", False
+    if task.status is not TaskStatus.FAILED:
+        return "Sent. The result appears in the gallery.", False
+    return f"{'No answer' if task.fail_code == UNCONFIRMED else 'Not sent'}: {reason}", True
 
 
 def _reason(task: GenerationTask, which: str) -> str | None:
@@ -155,6 +176,33 @@ def _again(task: GenerationTask, which: str) -> str | None:
     return None
 
 
+def _next(task: GenerationTask) -> list[dict[str, Any]]:
+    """Return the buttons of what can be done with a finished task."""
+    if not task.is_finished:
+        return []
+    return [
+        {"name": step.name, "title": step.title, "needs_prompt": step.needs_prompt, "indexes": list(step.choices)}
+        for step in follow_ups(task)
+    ]
+
+
+def _origin(task: GenerationTask, parent: GenerationTask | None) -> str | None:
+    """Return what a follow-up is of, such as ``1080p of a red kite``."""
+    if task.parent_id is None:
+        return None
+    if parent is None:
+        return "Follow-up of another task"
+    title = next((step.title for step in follow_ups(parent) if _makes(step, task.api_model)), "Follow-up")
+    return f"{title.removeprefix('Get ')} of {prompt(parent) or short_model(parent)}"
+
+
+def _makes(step: FollowUp, api_model: str) -> bool:
+    try:
+        return step.make(step.choices[0], "x").api_model == api_model
+    except InvalidParams:
+        return False
+
+
 def _asset(task: GenerationTask, n: int, asset: Asset) -> dict[str, Any]:
     data = {
         "kind": asset.kind.value,
@@ -179,8 +227,8 @@ def thumbnail_key(task_id: str, n: int, path: Path | None) -> str | None:
     return f"{task_id}/{n}/{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
 
-def header(state: QueryState, *, columns: int | None = None, live: bool = True) -> dict[str, Any]:
-    """Return what stands above the cards."""
+def header(state: QueryState, *, columns: int | None = None, live: bool = True, loads: bool = False) -> dict[str, Any]:
+    """Return what stands above the cards; ``loads`` says that a card's settings can be taken over."""
     kinds = [kind(task) for task in state.data]
     pending = kinds.count(PENDING) + kinds.count(SAVING)
     counted = [
@@ -198,4 +246,5 @@ def header(state: QueryState, *, columns: int | None = None, live: bool = True) 
         "error": None if state.error is None else (str(state.error) or type(state.error).__name__),
         "columns": columns,
         "live": live,
+        "loads": loads,
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
+
+from kiegen_nb.widgets.control import COLUMN, LABEL, Control
+from kiegen_nb.widgets.lists import FILES, AddressControl, AddressesControl, ShotsControl, is_shots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,79 +19,13 @@ NOT_SET = "auto"
 _SLIDER_STEPS = 200  # more positions than that cannot be hit with a mouse
 _TOGGLE_CHOICES = 5
 _TOGGLE_LETTERS = 18
-_COLUMN = {"width": "auto", "height": "auto", "flex_flow": "column"}  # the label above: narrow cells work
-_LABEL = {"description_width": "max-content"}  # any other width cuts or centres it in a column
-
-
-class Control:
-    """One field on the screen: its input, and a line right under it for its error.
-
-    Attributes:
-        field: what it is for.
-        input: the widget that holds the value.
-        count: the number of characters, where there is one.
-        message: the error line, hidden while it is empty.
-        box: what is displayed.
-    """
-
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        self.count: Any = None
-        self.message = W.HTML(layout=W.Layout(display="none", margin="0 2px"))
-        self.input = self._make(description=field.title, tooltip=field.help or field.title)
-        self.input.add_class("kiegen-input")
-        shown = [part for part in (self.input, self.count, self.message) if part is not None]
-        self.box = W.VBox(shown, layout=W.Layout(width="auto", margin="0 0 6px"))
-        self.box.add_class("kiegen-field")
-        self.box.add_class(f"kiegen-field-{field.name}")
-        self.clear()
-
-    def get(self) -> Any:
-        """Return the value, None for "not set"."""
-        return self._read(self.input.value)
-
-    def set(self, value: Any) -> None:
-        """Show a value; None shows "not set"."""
-        self.input.value = self._write(value)
-        self.recount()
-
-    def clear(self) -> None:
-        """Show what an untouched form shows."""
-        self.set(self.field.default)
-
-    def complain(self, sentence: str) -> None:
-        """Show an error under the input; an empty one hides the line."""
-        text = f"{self.field.title} {sentence}" if sentence[:1].islower() else sentence
-        line = f'<div class="kiegen-error" role="alert">{html.escape(text)}</div>'
-        self.message.value = line if sentence else ""
-        self.message.layout.display = None if sentence else "none"
-        (self.box.add_class if sentence else self.box.remove_class)("kiegen-invalid")
-
-    def recount(self) -> None:
-        """Bring the count of characters up to date."""
-        if self.count is None:
-            return
-        length, limit = len(self.input.value), self.field.limit
-        beyond = limit is not None and length > limit
-        text = f"{length:,} / {limit:,}" if limit is not None else f"{length:,}"
-        kind = "kiegen-count kiegen-beyond" if beyond else "kiegen-count"
-        self.count.value = f'<span class="{kind}">{text}</span>'
-
-    def _make(self, **traits: Any) -> Any:
-        raise NotImplementedError
-
-    def _read(self, shown: Any) -> Any:
-        return shown
-
-    def _write(self, value: Any) -> Any:
-        return value
 
 
 class TextControl(Control):
     """One line of text; also for numbers without bounds and for unions, whose reading is the model's own."""
 
     def _make(self, **traits: Any) -> Any:
-        return W.Text(placeholder=self._hint(), layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+        return W.Text(placeholder=self._hint(), layout=W.Layout(**COLUMN), style=LABEL, **traits)
 
     def _hint(self) -> str:
         field = self.field
@@ -135,7 +71,7 @@ class JsonControl(Control):
     """Anything else, written as JSON; what is no JSON is handed on as text for the model to judge."""
 
     def _make(self, **traits: Any) -> Any:
-        return _area(3, self.field.help or "JSON", **traits)
+        return _area(3, f"{self.field.help} (JSON)".strip(), **traits)
 
     def _read(self, shown: str) -> Any:
         if not shown.strip():
@@ -179,7 +115,7 @@ class ChoiceControl(Control):
     def _make(self, **traits: Any) -> Any:
         # value=None: a required choice without a default starts empty, not with whatever comes first.
         options = self.options(self.field)
-        return type(self).widget(options=options, value=None, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+        return type(self).widget(options=options, value=None, layout=W.Layout(**COLUMN), style=LABEL, **traits)
 
     def set(self, value: Any) -> None:
         """Show a value; None shows "not set"."""
@@ -219,7 +155,7 @@ class SliderControl(Control):
         whole = self.field.kinds == (int,)
         step = {} if whole else {"step": float(f"{(high - low) / 100:.1g}")}
         kind = W.IntSlider if whole else W.FloatSlider
-        return kind(min=low, max=high, **step, layout=W.Layout(width="auto"), style=_LABEL, **traits)
+        return kind(min=low, max=high, **step, layout=W.Layout(width="auto"), style=LABEL, **traits)
 
     def _write(self, value: Any) -> Any:
         return _bounds(self.field)[0] if value is None else value
@@ -231,11 +167,11 @@ class BoundedControl(SliderControl):
     def _make(self, **traits: Any) -> Any:
         low, high = _bounds(self.field)
         kind = W.BoundedIntText if self.field.kinds == (int,) else W.BoundedFloatText
-        return kind(min=low, max=high, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+        return kind(min=low, max=high, layout=W.Layout(**COLUMN), style=LABEL, **traits)
 
 
 def _area(rows: int, placeholder: str, **traits: Any) -> Any:
-    return W.Textarea(rows=rows, placeholder=placeholder, layout=W.Layout(**_COLUMN), style=_LABEL, **traits)
+    return W.Textarea(rows=rows, placeholder=placeholder, layout=W.Layout(**COLUMN), style=LABEL, **traits)
 
 
 def _bounds(field: Field) -> tuple[float, float]:
@@ -248,7 +184,7 @@ def _fits_toggles(field: Field) -> bool:
 
 
 def _is_list_of_texts(field: Field) -> bool:
-    return len(field.kinds) == 1 and get_origin(field.kinds[0]) in (list, tuple, set) and _items_are_text(field)
+    return field.is_list and _items_are_text(field)
 
 
 def _items_are_text(field: Field) -> bool:
@@ -267,6 +203,9 @@ def _is_plain_kind(kind: Any) -> bool:
 
 
 CONTROLS: list[tuple[Callable[[Field], bool], type[Control]]] = [
+    (is_shots, ShotsControl),
+    (lambda field: field.hints.get("control") in FILES and field.is_list and field.most != 1, AddressesControl),
+    (lambda field: field.hints.get("control") in FILES, AddressControl),
     (lambda field: field.hints.get("control") == "textarea", TextareaControl),
     (lambda field: field.kinds == (bool,) and field.optional, YesNoControl),
     (lambda field: field.kinds == (bool,), CheckboxControl),

@@ -32,8 +32,8 @@ class Field:
         default: the value of an untouched field, None if there is none.
         low: the lowest number allowed, None if unbounded.
         high: the highest number allowed, None if unbounded.
-        limit: the most characters allowed, None if unbounded.
-        hints: ``json_schema_extra``, such as ``{"control": "textarea", "advanced": True}``.
+        limit: the most characters, or entries of a list, allowed; None if unbounded.
+        hints: ``json_schema_extra``, such as ``{"control": "textarea", "advanced": True, "when": {"mode": ["pro"]}}``.
     """
 
     name: str
@@ -54,6 +54,23 @@ class Field:
         return bool(self.hints.get("advanced", False))
 
     @property
+    def when(self) -> dict[str, list[Any]]:
+        """Other fields and the values they must have for this one to be asked for; None stands for "not set"."""
+        found = self.hints.get("when", {})
+        return {str(name): list(values) for name, values in found.items()} if isinstance(found, dict) else {}
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list, and nothing else is accepted."""
+        return len(self.kinds) == 1 and get_origin(self.kinds[0]) in (list, tuple, set)
+
+    @property
+    def most(self) -> int | None:
+        """The most entries of a list, None if unbounded."""
+        most = self.hints.get("max_items", self.limit)
+        return most if isinstance(most, int) else None
+
+    @property
     def bounded(self) -> bool:
         """Whether it is a number between two bounds."""
         return self.is_number and self.low is not None and self.high is not None
@@ -64,14 +81,15 @@ class Field:
         return self.kinds in ((int,), (float,))
 
 
+_CONSTANT = ("service", "model", "input")
+
+
 def read_fields(params: type[KieParams]) -> list[Field]:
-    """Return the fields of a family's form in order: its slug, where there is a choice, then its input's."""
-    found = [_read(name, info) for name, info in params.input_model().model_fields.items()]
-    if "api_model" in params.model_fields:
-        slug = _read("api_model", params.model_fields["api_model"])
-        if len(slug.choices) != 1:
-            found.insert(0, slug)
-    return found
+    """Return the fields of a family's form in order: what stands beside its input and is a choice, then its input."""
+    beside = [_read(name, info) for name, info in params.model_fields.items() if name not in _CONSTANT]
+    # A slug is asked for where there is a choice, or none is listed.
+    found = [f for f in beside if len(f.choices) > 1 or (f.name == "api_model" and not f.choices)]
+    return found + [_read(name, info) for name, info in params.input_model().model_fields.items()]
 
 
 def _read(name: str, info: FieldInfo) -> Field:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import html
 import threading
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
 
 from kiegen_nb.errors import InvalidParams, KiegenError
+from kiegen_nb.kie.catalogue import catalogue
+from kiegen_nb.kie.models import read_params
 from kiegen_nb.kie.models.base import KieParams
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
-from kiegen_nb.tasks import UNCONFIRMED, Activity, TaskStatus
-from kiegen_nb.widgets.controls import control_for
+from kiegen_nb.kie.models.market import params_for
+from kiegen_nb.widgets.cards import answer_text
+from kiegen_nb.widgets.copying import PythonCall
+from kiegen_nb.widgets.cost import estimate
 from kiegen_nb.widgets.fields import read_fields
+from kiegen_nb.widgets.fieldset import FieldSet
 from kiegen_nb.widgets.protocol import default_session
 from kiegen_nb.widgets.routing import keep_browsers_order
 from kiegen_nb.widgets.style import FORM_STYLE
@@ -25,17 +29,17 @@ if TYPE_CHECKING:
 
     from kiegen_nb.engine.state import QueryState
     from kiegen_nb.tasks import GenerationTask
-    from kiegen_nb.widgets.controls import Control
+    from kiegen_nb.widgets.control import Control
     from kiegen_nb.widgets.protocol import HandleLike, SessionLike
 
 READY, BUSY = "Generate", "Submitting…"
 
 
 class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
-    """A form for one model family.
+    """A form for one model family, or for one model of the market.
 
     Args:
-        params: the family's class, or parameters to start from.
+        params: the family's class, or parameters to start from. For the market `Form.market` is shorter.
         session: where Generate sends to; ``Session()`` if none is given.
         prompt_id: the group the tasks join.
         on_submit: called with every handle, on the thread of the click.
@@ -63,35 +67,51 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._badge = badge
         # Clicks come on the main or any subshell thread, answers on the display thread: writers hold this.
         self._writing = threading.RLock()
+        self._filling = False
         # The flag decides, not the button's trait: two clicks can arrive before the browser disables it.
         self._busy = False
-        self.controls = {field.name: control_for(field) for field in read_fields(self.params_class)}
+        slug = next(iter(self.params_class.slugs()), "")
+        self._fields = FieldSet(read_fields(self.params_class), slug, self.params_class.fill_in)
         self.button = W.Button(
             description=READY,
             button_style="primary",
             tooltip=f"Send this request to {self.params_class.title}",
-            layout=W.Layout(width="140px"),
+            layout=W.Layout(width="140px", flex="none"),
         )
         self.button.add_class("kiegen-generate")
-        self.status = W.HTML(layout=W.Layout(margin="0 0 0 10px", flex="1 1 auto"))
+        self.cost = W.HTML(layout=W.Layout(margin="0 0 0 10px", flex="1 1 auto"))
+        self.status = W.HTML(layout=W.Layout(margin="2px 2px 0"))
+        self.python = PythonCall(self._python_text)
         self._title = W.HTML(layout=W.Layout(margin="0 0 4px"))
         super().__init__(children=self._layout(), layout=W.Layout(width="100%", padding="2px 4px 8px"))
         self.add_class("kiegen-form")
         self._show_title(sandbox=False)
         self._say(self._intent)
-        for control in self.controls.values():
-            control.input.observe(partial(self._on_edit, control), names="value")
-            # ipywidgets has no lock of its own: an edit on a subshell and a cell's set() break in its middle.
-            control.input.set_state = partial(self._take_edit, control.input.set_state)
+        self._fields.connect(self._writing, self._on_edit)
         self.button.on_click(self._on_click)
-        keep_browsers_order(self.button, *(control.input for control in self.controls.values()))
+        keep_browsers_order(self.button)
         if isinstance(params, KieParams):
             self.set(params)
+        self._on_edit()
         if session is not None:
             self._ask_for_sandbox(session)
 
+    @classmethod
+    def market(cls, slug: str, **options: Any) -> Self:
+        """Return the form of one model of the market.
+
+        Args:
+            slug: such as ``"kling-2.6/text-to-video"``; ``catalogue.search()`` finds them.
+            **options: as for `Form`.
+
+        Raises:
+            InvalidParams: there is no such model in the catalogue.
+        """
+        return cls(params_for(catalogue[slug].slug), **options)
+
     def __repr__(self) -> str:
-        return f"Form({self.family})"
+        slugs = self.params_class.slugs()
+        return f"Form({self.family}, {slugs[0]})" if self.family == "MARKET" and slugs else f"Form({self.family})"
 
     @property
     def family(self) -> str:
@@ -112,10 +132,23 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         return self._busy
 
     @property
+    def controls(self) -> dict[str, Control]:
+        """The controls by the flat names of their fields, also of those that are hidden now."""
+        return self._fields.controls
+
+    @property
+    def more(self) -> Any:
+        """The fold of the advanced fields, None without any."""
+        return self._fields.more
+
+    @property
     def value(self) -> dict[str, Any]:
-        """The fields that are set, unchecked, by their flat names."""
-        read = {name: control.get() for name, control in self.controls.items()}
-        return {name: value for name, value in read.items() if value is not None}
+        """The fields that are shown and set, unchecked, by their flat names."""
+        return self._fields.value
+
+    def is_shown(self, name: str) -> bool:
+        """Tell whether a field is asked for with the present values of the others."""
+        return self._fields.is_shown(name)
 
     def validate(self) -> KieParams:
         """Return the parameters.
@@ -149,12 +182,39 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         if unknown:
             raise InvalidParams(dict.fromkeys(unknown, "is not a field of this form."))
         with self._writing:
-            for name, control in self.controls.items():
-                if name in flat:
-                    _put(control, flat[name])
-                else:
-                    control.clear()
+            self._filling = True
+            try:
+                self._fields.fill(flat)
+            finally:
+                self._filling = False
             self._complain(None)
+            self._on_edit()
+
+    def load(self, task: GenerationTask) -> None:
+        """Fill the form in with what a task asked for.
+
+        Raises:
+            InvalidParams: the task is of another family, or holds what this form cannot show.
+        """
+        self.set(read_params(task.provider_params))
+        with self._writing:
+            self._say("These are the settings of a task of before; nothing is sent until you press Generate.")
+
+    def as_python(self) -> str:
+        """Return the call that makes these parameters, such as ``imagen4('a red kite')``.
+
+        Raises:
+            InvalidParams: a field is wrong; it is shown there.
+        """
+        return self.validate().as_python()
+
+    def close(self) -> None:
+        """Close the form and everything in it."""
+        # ipywidgets calls this from __del__, too, even for a form whose constructor failed.
+        children = self.children if "_fields" in self.__dict__ else ()
+        super().close()
+        for child in children:
+            _close(child)
 
     def submit(self) -> HandleLike:
         """Send the request, as a click on Generate does.
@@ -192,14 +252,20 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         except Exception as error:  # noqa: BLE001 - nothing above a click handler would show it
             self._show_failure(error)
 
-    def _take_edit(self, set_state: Callable[[Any], None], sync_data: Any) -> None:
-        with self._writing:
-            set_state(sync_data)
+    def _on_edit(self) -> None:
+        if self._filling:
+            return
+        self.python.hide()
+        text = estimate(self.params_class.build, self.value, [control.field for control in self.controls.values()])
+        self.cost.value = f'<span class="kiegen-cost">{html.escape(text)}</span>'
 
-    def _on_edit(self, control: Control, _: object) -> None:
-        with self._writing:
-            control.recount()
-            control.complain("")
+    def _python_text(self) -> str | None:
+        try:
+            params = self.validate()
+        except InvalidParams as error:
+            self._complain(error, "Please correct what is marked.")
+            return None
+        return f"from kiegen_nb import {params.python_name.partition('.')[0]}\n\n{params.as_python()}"
 
     def _on_answer(self, task: GenerationTask) -> None:
         self._finish(None, task)
@@ -212,7 +278,8 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             self.button.description = READY
             self.button.disabled = False
             if task is not None:
-                self._say_answer(task)
+                text, failed = answer_text(task)
+                self._say(text, error=failed)
             elif error is not None:
                 self._show_failure(error)
             self._busy = False
@@ -223,17 +290,6 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             self.button.description = BUSY
             self._say("")
 
-    def _say_answer(self, task: GenerationTask) -> None:
-        reason = task.fail_msg or task.fail_code or "the service gave no reason."
-        if task.activity is Activity.QUEUED:
-            self._say(f"Not sent yet: {task.note or 'it is sent as soon as the service can be reached.'}")
-        elif task.status is not TaskStatus.FAILED:
-            self._say("Sent. The result appears in the gallery.")
-        elif task.fail_code == UNCONFIRMED:
-            self._say(f"No answer: {reason}", error=True)
-        else:
-            self._say(f"Not sent: {reason}", error=True)
-
     def _show_failure(self, error: BaseException) -> None:
         with self._writing:
             if isinstance(error, InvalidParams):
@@ -241,15 +297,15 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
             else:
                 self._say(str(error) or type(error).__name__, error=True)
 
-    def _complain(self, error: InvalidParams | None) -> None:
+    def _complain(
+        self, error: InvalidParams | None, otherwise: str = "Not sent: please correct what is marked."
+    ) -> None:
         """Show every sentence at its field, and in the status line what belongs to none."""
-        fields = dict(error.fields) if error is not None else {}
-        for name, control in self.controls.items():
-            control.complain(fields.pop(name, ""))
-        if fields:
-            self._say(" ".join(f"{name} {text}".strip() for name, text in fields.items()), error=True)
+        left = self._fields.complain(error.fields if error is not None else {})
+        if left:
+            self._say(" ".join(f"{name} {text}".strip() for name, text in left.items()), error=True)
         elif error is not None:
-            self._say("Not sent: please correct what is marked.", error=True)
+            self._say(otherwise, error=True)
         else:
             self._say(self._intent)
 
@@ -259,8 +315,7 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
     @property
     def _intent(self) -> str:
-        thing = _THING.get(self.params_class.asset_kind.value, "result")
-        return f"Makes one {thing} with {self.params_class.title}."
+        return f"Sends one request to {self.params_class.title}."
 
     def _show_title(self, *, sandbox: bool) -> None:
         badge = '<span class="kiegen-sandbox">SANDBOX</span>' if sandbox and self._badge else ""
@@ -290,23 +345,18 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
     def _layout(self) -> list[Any]:
         style = W.HTML(FORM_STYLE, layout=W.Layout(display="none"))
-        plain = [control.box for control in self.controls.values() if not control.field.advanced]
-        folded = [control.box for control in self.controls.values() if control.field.advanced]
-        more = []
-        if folded:
-            self.more = W.Accordion(children=[W.VBox(folded)], titles=("More",), selected_index=None)
-            self.more.add_class("kiegen-more")
-            self.more.layout.margin = "0 0 8px"
-            more = [self.more]
-        row = W.HBox([self.button, self.status], layout=W.Layout(align_items="center"))
-        return [style, self._title, *plain, *more, row]
+        note = self.params_class.status_note
+        said = [W.HTML(f'<div class="kiegen-calm">{html.escape(_sentence(note))}</div>')] if note else []
+        row = W.HBox([self.button, self.cost], layout=W.Layout(align_items="center", width="auto"))
+        return [style, self._title, *said, *self._fields.boxes, row, self.status, self.python]
 
 
-_THING = {"image": "picture", "video": "video", "audio": "sound"}
+def _sentence(note: str) -> str:
+    text = f"{note[:1].upper()}{note[1:]}"
+    return text if text.endswith(".") else f"{text}."
 
 
-def _put(control: Any, value: Any) -> None:
-    try:
-        control.set(value)
-    except Exception as error:  # traitlets' own error would name the widget, not the field
-        raise InvalidParams({control.field.name: f"{value!r} cannot be shown in this form."}) from error
+def _close(widget: Any) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()

@@ -43,6 +43,10 @@ function duration(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')} min`;
 }
 
+function title(item) {
+  return item.prompt || item.of || '';
+}
+
 function split(key) {
   const cut = key.lastIndexOf('/');
   return [key.slice(0, cut), Number(key.slice(cut + 1))];
@@ -113,22 +117,69 @@ function render({ model, el }) {
       if (item.since) state.append(h('span', 'kg-clock', { 'data-since': item.since }, sinceText(item.since)));
       body.append(state);
     }
-    if (item.prompt) body.append(h('p', 'kg-prompt', { title: item.prompt }, item.prompt));
+    if (title(item)) body.append(h('p', 'kg-prompt', { title: title(item) }, title(item)));
+    if (item.prompt && item.of) body.append(h('p', 'kg-note', {}, item.of));
     if (item.reason) body.append(h('p', 'kg-reason', {}, item.reason));
-    if (item.note) body.append(h('p', 'kg-note', {}, item.note));
+    if (item.note) body.append(h('p', 'kg-note', { role: 'status' }, item.note));
     const facts = [...item.facts, item.code].filter(Boolean).map((fact) => fact.replaceAll(' ', '\u00a0'));
     body.append(h('p', 'kg-facts', {}, facts.join('\u00a0· ')));
-    if (item.again && header.live) {
-      const button = h('button', 'kg-again', { type: 'button' }, item.again);
-      button.onclick = () => {
-        model.send({ type: 'refresh', id: item.id });
-        button.disabled = true;
-        setTimeout(() => (button.disabled = false), 3000);
-      };
-      body.append(button);
-    }
+    if (header.live) body.append(...actions(item));
     node.append(media(item, waiting), body);
     return node;
+  }
+
+  // A button that sends a message, and rests for a moment lest it is hit twice
+  function act(text, label, message, cls = 'kg-again') {
+    const button = h('button', cls, { type: 'button', 'aria-label': label, title: label }, text);
+    button.onclick = () => {
+      model.send(message);
+      button.disabled = true;
+      setTimeout(() => (button.disabled = false), 3000);
+    };
+    return button;
+  }
+
+  function actions(item) {
+    const { id } = item;
+    const row = h('div', 'kg-acts');
+    const line = h('div', 'kg-ask');
+    line.hidden = true;
+    if (item.again) row.append(act(item.again, null, { type: 'refresh', id }));
+    for (const { name, title: text, needs_prompt, indexes } of item.next || []) {
+      const several = indexes.length > 1;
+      const group = h('span', 'kg-acts', {}, several ? text : '');
+      for (const index of indexes) {
+        const label = several ? `${text} ${index + 1}` : text;
+        const message = { type: 'follow_up', id, name, index };
+        const button = act(several ? index + 1 : text, label, message);
+        if (needs_prompt) button.onclick = () => askFor(line, button, label, message);
+        group.append(button);
+      }
+      row.append(group);
+    }
+    if (header.loads && item.load) row.append(act('Same again', 'Use these settings in the form', { type: 'load', id }, 'kg-again kg-plain'));
+    return row.firstChild ? [row, line] : [];
+  }
+
+  function askFor(line, button, label, message) {
+    const input = h('input', 'kg-input', { type: 'text', 'aria-label': `${label}: prompt`, placeholder: 'How it goes on', 'data-lm-suppress-shortcuts': 'true' });
+    const send = h('button', 'kg-again', { type: 'button' }, 'Send');
+    const end = () => {
+      line.hidden = true;
+      button.focus();
+    };
+    send.onclick = () => {
+      model.send({ ...message, prompt: input.value });
+      end();
+    };
+    input.onkeydown = (event) => {
+      event.stopPropagation();
+      if (event.key === 'Enter') send.onclick();
+      else if (event.key === 'Escape') end();
+    };
+    line.replaceChildren(input, send);
+    line.hidden = false;
+    input.focus();
   }
 
   function media(item, waiting) {
@@ -146,13 +197,18 @@ function render({ model, el }) {
   }
 
   function tile(item, asset, n, total) {
-    const name = item.prompt || asset.name;
+    const name = title(item) || asset.name;
+    const key = `${item.id}/${n}`;
+    const sound = asset.kind === 'audio';
+    const src = sound && files.get(key)?.url;
+    // Played on its card, once its bytes are here
+    if (src) return h('audio', 'kg-audio', { controls: '', src, 'aria-label': name });
     const which = total > 1 ? ` (${n + 1} of ${total})` : '';
     const verb = asset.kind === 'video' || asset.kind === 'audio' ? 'Play' : 'Open';
     const button = h('button', 'kg-pic', {
       type: 'button',
       'aria-label': `${verb}${which}: ${name}`,
-      'data-key': `${item.id}/${n}`,
+      'data-key': sound ? null : key,
       // JupyterLab would take Enter for "edit this cell".
       'data-lm-suppress-shortcuts': 'true',
     });
@@ -163,7 +219,7 @@ function render({ model, el }) {
       button.append(h('span', 'kg-play', {}, icon('play')));
       if (asset.duration) button.append(h('span', 'kg-length', {}, duration(asset.duration)));
     }
-    button.onclick = () => box.open(`${item.id}/${n}`);
+    button.onclick = () => (sound ? ask(key) : box.open(key));
     return button;
   }
 
@@ -181,7 +237,7 @@ function render({ model, el }) {
       place(node);
     }
     if (before && before.kind !== item.kind && item.kind !== 'saving') {
-      live.textContent = `${item.word}: ${item.prompt || ''}${item.reason ? `. ${item.reason}` : ''}`;
+      live.textContent = `${item.word}: ${title(item)}` + (item.reason ? `. ${item.reason}` : '');
     }
   }
 
@@ -259,8 +315,20 @@ function render({ model, el }) {
       if (old === box.current()) continue;
       if (file.url) URL.revokeObjectURL(file.url);
       files.delete(old);
+      redraw(old);
     }
     box.show(key);
+    redraw(key)?.play().catch(() => {});
+  }
+
+  // A sound's card shows a player once its file is here, and a button when it is gone; or why it did not come.
+  function redraw(key) {
+    const [id, n] = split(key);
+    const item = items.get(id);
+    if (item?.assets?.[n]?.kind !== 'audio') return null;
+    const why = files.get(key)?.text;
+    put(why ? { ...item, note: why } : item);
+    return nodes.get(id).querySelector('audio');
   }
 
   function ask(key) {
@@ -285,7 +353,7 @@ function render({ model, el }) {
     const bar = h('div', 'kg-bar', {}, caption, place, save, close);
     const dialog = h('dialog', 'kg-box', { 'aria-label': 'Full size', 'data-lm-suppress-shortcuts': 'true' }, bar, stage, previous, next);
 
-    const pages = () => [...list.querySelectorAll('.kg-pic')].map((button) => button.dataset.key);
+    const pages = () => [...list.querySelectorAll('.kg-pic[data-key]')].map((button) => button.dataset.key);
 
     function show(only) {
       if (key === null || (only && only !== key)) return;
@@ -295,7 +363,7 @@ function render({ model, el }) {
       if (!asset || !all.includes(key)) return dialog.close();
       const file = files.get(key);
       if (!file) ask(key);
-      const name = items.get(id).prompt || asset.name;
+      const name = title(items.get(id)) || asset.name;
       caption.textContent = name;
       place.textContent = all.length > 1 ? `${all.indexOf(key) + 1} of ${all.length}` : '';
       previous.hidden = next.hidden = all.length < 2;

@@ -8,46 +8,39 @@ Messages, Python to JavaScript (binary buffers hold the thumbnails named in ``th
   card before it, None puts it first.
 - ``full``: ``request, task, n, ok, mime, name`` and the file in one buffer, or ``ok: false`` and ``text``.
 
-JavaScript to Python: ``ready`` and ``bye`` (``view``), ``full`` (``id, n, request``), ``refresh`` (``id``).
+JavaScript to Python: ``ready`` and ``bye`` (``view``), ``full`` (``id, n, request``), ``refresh`` and ``load``
+(``id``), ``follow_up`` (``id, name, index, prompt``: what is to be done with a finished task).
 """
 
 from __future__ import annotations
 
 import mimetypes
-import re
 import threading
 import time
 import weakref
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 
 from kiegen_nb.engine.state import QueryState
-from kiegen_nb.errors import KiegenError
+from kiegen_nb.errors import InvalidParams, KiegenError
 from kiegen_nb.widgets.cards import card, header
 from kiegen_nb.widgets.protocol import default_session
 from kiegen_nb.widgets.routing import keep_browsers_order
+from kiegen_nb.widgets.slim import slim
 from kiegen_nb.widgets.summary import summary_html
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from kiegen_nb.tasks import Asset, GenerationTask
     from kiegen_nb.widgets.protocol import SessionLike
 
 CHUNK = 20
 LARGEST = 200 * 1024 * 1024  # bytes of one file over the comm; the browser holds them in memory
-_HERE = Path(__file__).parent
-
-
-def _slim(name: str) -> str:
-    # Both files travel with every gallery and into every saved widget state: comments and indents stay home.
-    lines = (line.strip() for line in (_HERE / name).read_text(encoding="utf-8").splitlines())
-    text = "\n".join(line for line in lines if line and not line.startswith("//"))
-    return re.sub(r"\s*([{};,])\s*|(:)\s+", r"\1\2", text) if name.endswith(".css") else text
 
 
 class Gallery(anywidget.AnyWidget):
@@ -59,13 +52,17 @@ class Gallery(anywidget.AnyWidget):
         tasks: show these instead, without a session; a `QueryState` also sets what stands above the cards.
         columns: cards side by side; as many as fit if None.
 
+    Attributes:
+        on_load: called with a task on the display thread when someone wants its settings; cards have a button for
+            that while this is set. What it raises is shown on the card.
+
     Example:
         >>> Gallery(tasks=[])
         Gallery(default)
     """
 
-    _esm = _slim("gallery.js")
-    _css = _slim("gallery.css")
+    _esm = slim("gallery.js")
+    _css = slim("gallery.css")
 
     def __init__(
         self,
@@ -77,6 +74,7 @@ class Gallery(anywidget.AnyWidget):
     ) -> None:
         self.prompt_id = prompt_id
         self.columns = columns
+        self.on_load: Callable[[GenerationTask], None] | None = None
         # All below is touched on the display thread only (without a session: on the caller's).
         self._state = QueryState() if tasks is None else _as_state(tasks)
         self._views: set[str] = set()
@@ -84,6 +82,7 @@ class Gallery(anywidget.AnyWidget):
         self._cards: dict[str, dict[str, Any]] = {}
         self._header: dict[str, Any] = {}
         self._thumbs: set[str] = set()
+        self._remarks: dict[str, str] = {}
         self._subscribing = threading.Lock()
         self._ending: weakref.finalize[Any, Any] | None = None
         self._closed = False
@@ -174,6 +173,43 @@ class Gallery(anywidget.AnyWidget):
                 task = self._find(content.get("id"))
                 if task is not None and self._session is not None:
                     self._refresh(self._session, task)
+            case "load":
+                self._try(self._load, content)
+            case "follow_up":
+                self._try(self._follow_up, content)
+
+    def _try(self, act: Callable[[GenerationTask, dict[str, Any]], str], content: dict[str, Any]) -> None:
+        """Do what a card's button asks for, and put what there is to say about it on the card."""
+        task = self._find(content.get("id"))
+        if task is None:
+            return
+        try:
+            remark = act(task, content)
+        except InvalidParams as error:
+            remark = " ".join(f"{name} {text}".strip().capitalize() for name, text in error.fields.items())
+        except Exception as error:  # noqa: BLE001 - nothing above a message handler would show it
+            remark = str(error) or type(error).__name__
+        if self._remarks.get(task.id, "") != remark:
+            self._remarks[task.id] = remark
+            self._tasks.pop(task.id, None)  # its card is made again
+            self._bring_up_to_date()
+
+    def _load(self, task: GenerationTask, _: dict[str, Any]) -> str:
+        if self.on_load is not None:
+            self.on_load(task)
+        return ""
+
+    def _follow_up(self, task: GenerationTask, content: dict[str, Any]) -> str:
+        if self._session is None:
+            return ""
+        name, index, prompt = str(content.get("name")), content.get("index"), content.get("prompt")
+        handle = self._session.follow_up(
+            task,
+            name,
+            index=index if isinstance(index, int) else 0,
+            prompt=prompt if isinstance(prompt, str) else None,
+        )
+        return "This was asked for before; see its card." if self._find(handle.id) is not None else ""
 
     def _refresh(self, session: SessionLike, task: GenerationTask) -> None:
         try:
@@ -206,9 +242,16 @@ class Gallery(anywidget.AnyWidget):
         for task in state.data:
             known = old_tasks.get(task.id)
             same = known is task or known == task
-            self._cards[task.id] = old_cards[task.id] if same else card(task)
+            self._cards[task.id] = old_cards[task.id] if same else self._card(task)
             self._tasks[task.id] = task
-        self._header = header(state, columns=self.columns, live=self._session is not None)
+        self._header = header(
+            state, columns=self.columns, live=self._session is not None, loads=self.on_load is not None
+        )
+
+    def _card(self, task: GenerationTask) -> dict[str, Any]:
+        remark = self._remarks.get(task.id)
+        made = card(task, self._find(task.parent_id) if task.parent_id is not None else None)
+        return made | {"note": remark} if remark else made
 
     def _bring_up_to_date(self) -> None:
         before, header_before = self._cards, self._header

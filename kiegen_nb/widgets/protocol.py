@@ -38,6 +38,9 @@ class SessionLike(Protocol):
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
         """Store a request to be sent; ``repeat=None`` takes the next free number. Quick, from any thread."""
 
+    def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
+        """Store what is to be done with a finished task, as a task of its own. Quick, from any thread."""
+
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], object]:
         """Call back on the display thread, now and after every change; returns what ends it."""
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
+import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,6 +102,38 @@ class Server:
         self._thread.join()
 
 
+class Sandbox:
+    """The module's one sandbox, as an account of its own sees it: every test has another key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url, self.key = url, key
+
+    def faults(self, *rules: dict[str, Any]) -> None:
+        httpx.post(f"{self.url}/sandbox/faults", json=rules, trust_env=False).raise_for_status()
+
+    @property
+    def creates(self) -> int:
+        accounts = httpx.get(f"{self.url}/sandbox/stats", trust_env=False).json()["accounts"]
+        digest = hashlib.sha256(self.key.encode()).hexdigest()[:12]
+        return int(accounts[digest]["creates"]) if digest in accounts else 0
+
+
+@pytest.fixture(scope="module")
+def sandbox_url() -> Iterator[str]:
+    command = [sys.executable, "-m", "kiegen_nb.sandbox", "--port", "0", "--with-parent", "--speed", "20"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[-1]
+        process.terminate()
+
+
+@pytest.fixture
+def sandbox(sandbox_url: str) -> Iterator[Sandbox]:
+    yield Sandbox(sandbox_url, f"{KEY}-{uuid.uuid4().hex}")
+    httpx.delete(f"{sandbox_url}/sandbox/faults", trust_env=False).raise_for_status()
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[int, dict[str, str]], Server]]:
     servers: list[Server] = []
@@ -121,8 +157,8 @@ def closed_port() -> int:
 # The way of a task, against the real sandbox.
 
 
-async def test_a_create_is_accepted_and_looked_at_until_it_succeeds(sandbox: Any) -> None:
-    async with client_of(sandbox.url) as client:
+async def test_a_create_is_accepted_and_looked_at_until_it_succeeds(sandbox: Sandbox) -> None:
+    async with client_of(sandbox.url, sandbox.key) as client:
         created = await client.create(client.prepare(PARAMS))
         assert created.kind is OutcomeKind.ACCEPTED
         assert created.external_task_id
@@ -140,8 +176,8 @@ async def test_a_create_is_accepted_and_looked_at_until_it_succeeds(sandbox: Any
     assert sandbox.creates == 1
 
 
-async def test_a_task_that_fails_says_why(sandbox: Any) -> None:
-    async with client_of(sandbox.url) as client:
+async def test_a_task_that_fails_says_why(sandbox: Sandbox) -> None:
+    async with client_of(sandbox.url, sandbox.key) as client:
         created = await client.create(client.prepare(imagen4("sandbox:fail")))
         assert created.external_task_id
         outcome = await client.look(task(created.external_task_id))
@@ -156,29 +192,30 @@ async def test_a_task_that_fails_says_why(sandbox: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "prompt", "code", "kind"),
     [
-        ("bad-key", "a kite", "401", errors.KeyRefused),
-        ("poor-key", "a kite", "402", errors.OutOfCredits),
-        (KEY, "sandbox:refuse", "400", errors.RequestRefused),
+        ("bad", "a kite", "401", errors.KeyRefused),
+        ("poor", "a kite", "402", errors.OutOfCredits),
+        ("good", "sandbox:refuse", "400", errors.RequestRefused),
     ],
 )
 async def test_a_refusal_of_the_sandbox_makes_no_task(
-    sandbox: Any, key: str, prompt: str, code: str, kind: type[Exception]
+    sandbox: Sandbox, key: str, prompt: str, code: str, kind: type[Exception]
 ) -> None:
-    async with client_of(sandbox.url, key) as client:
+    sandbox.key = f"{key}-{sandbox.key}"
+    async with client_of(sandbox.url, sandbox.key) as client:
         outcome = await client.create(client.prepare(imagen4(prompt)))
     assert (outcome.kind, outcome.code) == (OutcomeKind.REFUSED, code)
     assert isinstance(outcome.error, kind)
     assert sandbox.creates == 0
 
 
-async def test_the_balance_goes_down_with_a_create(sandbox: Any) -> None:
-    async with client_of(sandbox.url) as client:
+async def test_the_balance_goes_down_with_a_create(sandbox: Sandbox) -> None:
+    async with client_of(sandbox.url, sandbox.key) as client:
         before = await client.credits()
         await client.create(client.prepare(PARAMS))
         assert await client.credits() == before - 4.0
 
 
-async def test_the_balance_of_a_refused_key_is_an_error(sandbox: Any) -> None:
+async def test_the_balance_of_a_refused_key_is_an_error(sandbox: Sandbox) -> None:
     async with client_of(sandbox.url, "bad-key") as client:
         with pytest.raises(errors.KeyRefused):
             await client.credits()
@@ -210,18 +247,20 @@ async def test_the_balance_of_a_refused_key_is_an_error(sandbox: Any) -> None:
     ids=str,
 )
 async def test_a_create_that_goes_wrong_is_sent_once_and_sorted(
-    sandbox: Any, fault: dict[str, Any], kind: OutcomeKind, creates: int
+    sandbox: Sandbox, fault: dict[str, Any], kind: OutcomeKind, creates: int
 ) -> None:
     # The fault hits once: a second POST would be accepted, and counted.
     sandbox.faults({"route": "create", **fault})
-    async with client_of(sandbox.url) as client:
+    async with client_of(sandbox.url, sandbox.key) as client:
         outcome = await client.create(client.prepare(PARAMS))
     assert outcome.kind is kind
     assert outcome.error is not None
     assert sandbox.creates == creates
 
 
-@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError])
+@pytest.mark.parametrize(
+    "error", [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError]
+)
 async def test_a_create_that_broke_off_after_the_connection_is_unconfirmed(error: type[httpx.HTTPError]) -> None:
     script = Script(error(f"broke off, key {KEY}"))
     async with client_of(KIE, transport=script.transport) as client:
@@ -250,9 +289,9 @@ async def test_a_refused_connection_is_not_sent(closed_port: int) -> None:
     assert looked.kind is OutcomeKind.UNCLEAR
 
 
-async def test_every_create_opens_a_connection_of_its_own(sandbox: Any) -> None:
+async def test_every_create_opens_a_connection_of_its_own(sandbox: Sandbox) -> None:
     """A kept-alive connection may be closing while the POST goes out, which would be UNCONFIRMED for nothing."""
-    async with client_of(sandbox.url) as client:
+    async with client_of(sandbox.url, sandbox.key) as client:
         for number in range(3):
             sandbox.faults({"route": "create", "drop": True} if number == 1 else {"route": "credit", "code": 500})
             outcome = await client.create(client.prepare(imagen4(f"kite {number}")))
@@ -301,10 +340,10 @@ async def test_a_body_that_cannot_be_unpacked_is_unconfirmed() -> None:
     ids=str,
 )
 async def test_a_look_that_goes_wrong_says_nothing_about_the_task(
-    sandbox: Any, fault: dict[str, Any], kind: OutcomeKind
+    sandbox: Sandbox, fault: dict[str, Any], kind: OutcomeKind
 ) -> None:
     sandbox.faults({"route": "look", **fault})
-    async with client_of(sandbox.url) as client:
+    async with client_of(sandbox.url, sandbox.key) as client:
         outcome = await client.look(task("0" * 32))
     assert outcome.kind is kind
     assert outcome.error is not None
@@ -357,18 +396,18 @@ async def test_no_request_follows_a_redirect(serve: Callable[[int, dict[str, str
 
 
 async def test_a_proxy_never_stands_between_us_and_this_machine(
-    sandbox: Any, serve: Callable[[int, dict[str, str]], Server], monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, serve: Callable[[int, dict[str, str]], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(502, {})
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("ALL_PROXY", proxy.url)
-    async with client_of(sandbox.url) as client:
+    async with client_of(sandbox.url, sandbox.key) as client:
         assert (await client.create(client.prepare(PARAMS))).kind is OutcomeKind.ACCEPTED
         assert (await client.look(task("0" * 32))).kind is OutcomeKind.UNCLEAR
     assert proxy.seen == []
 
 
-async def test_the_key_is_in_no_repr_no_log_and_no_error(sandbox: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_in_no_repr_no_log_and_no_error(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     said = []
     async with client_of(sandbox.url, f"bad-{KEY}") as client:
@@ -401,8 +440,8 @@ def test_a_prepared_request_holds_the_json_form_the_body_and_the_identity() -> N
         client.prepare(42)
 
 
-async def test_only_an_answer_that_says_so_comes_from_a_sandbox(sandbox: Any) -> None:
-    async with client_of(sandbox.url) as client:
+async def test_only_an_answer_that_says_so_comes_from_a_sandbox(sandbox: Sandbox) -> None:
+    async with client_of(sandbox.url, sandbox.key) as client:
         said = [client.is_sandbox]
         await client.credits()
         said.append(client.is_sandbox)

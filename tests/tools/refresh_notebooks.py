@@ -10,9 +10,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -35,9 +41,21 @@ def refresh(path: Path) -> None:
         cell.id = f"cell-{number}"
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            shown = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            cell.outputs = list(joined(shown))
     nbformat.validate(notebook)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call] # as above
+
+
+def joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
+    """Join the pieces in which one cell's text arrived; how many there were is chance."""
+    last: NotebookNode | None = None
+    for output in outputs:
+        if last is not None and output.output_type == "stream" and output.get("name") == last.get("name"):
+            last.text += output.text
+            continue
+        last = output if output.output_type == "stream" else None
+        yield output
 
 
 def main() -> None:

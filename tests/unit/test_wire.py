@@ -164,11 +164,16 @@ def test_every_shape_of_a_result_list_is_read(fields: dict[str, Any]) -> None:
     assert urls(record(**fields)) == [URL]
 
 
-def test_the_watermarked_copy_is_no_second_result_but_the_frames_are() -> None:
-    video = {"resultUrls": ["https://x/v.mp4"], "resultWaterMarkUrls": ["https://x/w.mp4"], "lastFrameUrl": ["https://x/l.png"]}
+def test_a_videos_frames_are_results_after_the_video_itself() -> None:
+    video = {
+        "lastFrameUrl": ["https://x/l.png"],
+        "resultUrls": ["https://x/v.mp4"],
+        "firstFrameUrl": ["https://x/f.png"],
+    }
     outcome = wire.read_look(record(resultJson=json.dumps(video)), AssetKind.VIDEO)
     assert [(result.kind.value, result.url) for result in outcome.results] == [
         ("video", "https://x/v.mp4"),
+        ("image", "https://x/f.png"),
         ("image", "https://x/l.png"),
     ]
 
@@ -192,6 +197,170 @@ def test_a_result_object_is_data() -> None:
 def test_a_result_is_what_its_address_ends_with_else_what_was_expected(url: str, kind: AssetKind) -> None:
     outcome = wire.read_look(record(resultJson=json.dumps({"resultUrls": [url]})), AssetKind.FILE)
     assert [result.kind for result in outcome.results] == [kind]
+
+
+def looked(data: dict[str, Any], read: Any, expected: AssetKind = AssetKind.VIDEO) -> Any:
+    return read(answer(200, "success", {"taskId": "t", **data}), expected)
+
+
+@pytest.mark.parametrize(
+    "answered", [{"character_id": "c1"}, {"resultObject": {"character_id": "c1"}}], ids=["page", "playground"]
+)
+def test_a_character_is_data_in_both_documented_shapes(answered: dict[str, Any]) -> None:
+    outcome = wire.read_look(record(resultJson=json.dumps(answered)), AssetKind.DATA)
+    assert [(result.kind, result.data) for result in outcome.results] == [(AssetKind.DATA, {"character_id": "c1"})]
+
+
+def test_songs_are_read_from_their_list() -> None:
+    text = json.dumps({"data": [{"audio_url": "https://x/a.mp3", "image_url": "https://x/a.png"}, {"id": 1}]})
+    outcome = wire.read_look(record(resultJson=text), AssetKind.AUDIO)
+    assert [(result.kind, result.url) for result in outcome.results] == [(AssetKind.AUDIO, "https://x/a.mp3")]
+
+
+def test_a_record_with_a_flag_and_no_state_is_read_by_its_flag() -> None:
+    text = json.dumps({"resultUrls": [URL]})
+    assert wire.read_look(record(state=None, successFlag=1, resultJson=text), AssetKind.IMAGE).state == "success"
+
+
+READERS = [(wire.read_veo_look, "response"), (wire.read_midjourney_look, "resultInfoJson")]
+
+
+@pytest.mark.parametrize(("read", "field"), READERS)
+@pytest.mark.parametrize(
+    ("flag", "kind"),
+    [
+        (0, OutcomeKind.RUNNING),
+        ("0", OutcomeKind.RUNNING),
+        (1, OutcomeKind.SUCCEEDED),
+        ("1", OutcomeKind.SUCCEEDED),
+        (2, OutcomeKind.FAILED),
+        (3, OutcomeKind.FAILED),
+        (4, OutcomeKind.FAILED),
+        (-1, OutcomeKind.FAILED),
+        (None, OutcomeKind.UNCLEAR),
+        ("soon", OutcomeKind.UNCLEAR),
+        (True, OutcomeKind.UNCLEAR),
+        (1.5, OutcomeKind.UNCLEAR),
+    ],
+)
+@pytest.mark.parametrize("time", [1789126694000, "2025-06-06 10:25:00", "2026-01-02T03:04:05Z", None])
+def test_a_flag_decides_and_anything_but_0_and_1_is_final(
+    read: Any, field: str, flag: Any, kind: OutcomeKind, time: Any
+) -> None:
+    times = {"createTime": time, "completeTime": time}
+    outcome = looked({"successFlag": flag, field: {"resultUrls": [URL]}, "errorCode": 501, **times}, read)
+    assert outcome.kind is kind
+
+
+@pytest.mark.parametrize(("read", "field"), READERS)
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"resultUrls": ["https://x/v"]},
+        {"resultUrls": "https://x/v"},
+        {"resultUrls": '["https://x/v"]'},
+        {"resultUrls": [{"resultUrl": "https://x/v"}]},
+        json.dumps({"resultUrls": ["https://x/v"]}),
+    ],
+    ids=str,
+)
+def test_every_shape_of_an_older_result_is_read(read: Any, field: str, result: Any) -> None:
+    outcome = looked({"successFlag": 1, field: result, "creditsConsumed": 60}, read)
+    assert [(found.kind, found.url) for found in outcome.results] == [(AssetKind.VIDEO, "https://x/v")]
+    assert (json.loads(outcome.result_json)["resultUrls"] is not None, outcome.credits_consumed) == (True, 60.0)
+
+
+def test_midjourneys_result_is_also_read_where_one_client_saw_it() -> None:
+    outcome = looked({"successFlag": 1, "response": {"resultUrls": [URL]}}, wire.read_midjourney_look)
+    assert [result.url for result in outcome.results] == [URL]
+
+
+def test_an_extended_video_comes_whole_first_and_no_original_comes_at_all() -> None:
+    found = {
+        "resultUrls": ["https://x/new.mp4"],
+        "fullResultUrls": ["https://x/whole.mp4"],
+        "originUrls": ["https://x/uncut.mp4"],
+    }
+    outcome = looked({"successFlag": 1, "response": found}, wire.read_veo_look)
+    assert [result.url for result in outcome.results] == ["https://x/whole.mp4", "https://x/new.mp4"]
+    alone = looked({"successFlag": 1, "response": {"originUrls": ["https://x/uncut.mp4"]}}, wire.read_veo_look)
+    assert [result.url for result in alone.results] == ["https://x/uncut.mp4"]
+
+
+def test_a_result_of_the_fallback_is_remembered_as_one() -> None:
+    found = {"successFlag": 1, "fallbackFlag": True, "response": {"resultUrls": [URL]}}
+    assert json.loads(looked(found, wire.read_veo_look).result_json)["fallbackFlag"] is True
+
+
+def test_an_older_failure_gives_its_code_and_its_words() -> None:
+    outcome = looked({"successFlag": 3, "errorCode": 400, "errorMessage": "unsafe image"}, wire.read_veo_look)
+    assert (outcome.kind, outcome.code) == (OutcomeKind.FAILED, "400")
+    assert '"unsafe image"' in outcome.message
+
+
+SOON = "1080P is processing. It should be ready in 1-2 minutes. Please check back shortly."
+LATER = "4k is processing. It should be ready in 5-10 minutes. Please check back shortly."
+DONE = "The video has been generated successfully"
+EMPTY = {"taskId": "k", "resultUrls": None, "imageUrls": None}
+FULL = {"taskId": "k", "resultUrls": ["https://x/v.mp4"], "imageUrls": ["https://x/p.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "found"),
+    [
+        (answer(200, "success", {"resultUrl": "https://x/v.mp4"}), OutcomeKind.SUCCEEDED, ["https://x/v.mp4"]),
+        (answer(422, DONE, FULL), OutcomeKind.SUCCEEDED, ["https://x/v.mp4"]),
+        (answer(400, SOON), OutcomeKind.RUNNING, []),
+        (answer(422, SOON, http=422), OutcomeKind.RUNNING, []),
+        (answer(422, LATER, EMPTY), OutcomeKind.RUNNING, []),
+        (answer(500, SOON), OutcomeKind.RUNNING, []),
+        (answer(200, "success", EMPTY), OutcomeKind.RUNNING, []),
+        (answer(402, "Credits insufficient : 5"), OutcomeKind.FAILED, []),
+        (answer(422, "status not success"), OutcomeKind.FAILED, []),
+        (answer(401, "no"), OutcomeKind.DENIED, []),
+        (answer(429, "too fast"), OutcomeKind.UNCLEAR, []),
+        (answer(455, "maintenance"), OutcomeKind.UNCLEAR, []),
+        (answer(500, "oops"), OutcomeKind.UNCLEAR, []),
+        (answer(200, "success", {}), OutcomeKind.UNCLEAR, []),
+        (answer(200, "success"), OutcomeKind.UNCLEAR, []),
+        (httpx.Response(502, html="<h1>Bad gateway</h1>"), OutcomeKind.UNCLEAR, []),
+    ],
+)
+def test_a_better_copy_that_is_still_made_is_running(
+    response: httpx.Response, kind: OutcomeKind, found: list[str]
+) -> None:
+    outcome = wire.read_copy_look(response, AssetKind.VIDEO)
+    assert (outcome.kind, [result.url for result in outcome.results]) == (kind, found)
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "task_id"),
+    [
+        (answer(200, "success", {**EMPTY, "taskId": "own"}), OutcomeKind.ACCEPTED, "own"),
+        (answer(422, LATER, {"taskId": None, "resultUrls": None}), OutcomeKind.ACCEPTED, "parent"),
+        (answer(422, LATER), OutcomeKind.ACCEPTED, "parent"),
+        (answer(422, DONE, FULL), OutcomeKind.ACCEPTED, "k"),
+        (answer(422, "status not success"), OutcomeKind.REFUSED, None),
+        (answer(429, "too fast"), OutcomeKind.NOT_SENT, None),
+        (answer(200, "success", {}), OutcomeKind.UNCONFIRMED, None),
+        (answer(500, "oops"), OutcomeKind.UNCONFIRMED, None),
+        (httpx.Response(502, html="<h1>Bad gateway</h1>"), OutcomeKind.UNCONFIRMED, None),
+    ],
+)
+def test_asking_for_a_copy_in_the_making_is_no_refusal(
+    response: httpx.Response, kind: OutcomeKind, task_id: str | None
+) -> None:
+    outcome = wire.read_4k_create(response, {"taskId": "parent"})
+    assert (outcome.kind, outcome.external_task_id) == (kind, task_id)
+
+
+def test_a_path_that_is_not_there_is_a_refusal_and_an_unexplained_404_is_not() -> None:
+    page = {"timestamp": "x", "status": 404, "error": "Not Found", "message": "No message available", "path": "/y"}
+    gone = wire.read_create(httpx.Response(404, json=page))
+    assert gone.kind is OutcomeKind.REFUSED
+    assert isinstance(gone.error, errors.NotFound)
+    assert create_kind(httpx.Response(404, html="<h1>Not here</h1>")) is OutcomeKind.UNCONFIRMED
+    assert create_kind(httpx.Response(502, json=page)) is OutcomeKind.UNCONFIRMED
 
 
 @pytest.mark.parametrize("cost", [None, "4", True, [], pytest.param(10**400, id="huge")])
@@ -270,7 +439,7 @@ def test_no_bytes_whatever_make_the_reader_raise(content: bytes, http: int) -> N
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
@@ -279,7 +448,7 @@ _json = st.recursive(
 @given(
     st.fixed_dictionaries(
         {"state": st.sampled_from(["success", "fail", "waiting"])},
-        optional={name: _json for name in ("resultJson", "response", "failCode", "failMsg", "creditsConsumed")},
+        optional=dict.fromkeys(("resultJson", "response", "failCode", "failMsg", "creditsConsumed"), _json),
     )
 )
 def test_no_record_whatever_makes_the_reader_raise(data: dict[str, Any]) -> None:
@@ -288,3 +457,18 @@ def test_no_record_whatever_makes_the_reader_raise(data: dict[str, Any]) -> None
         OutcomeKind.FAILED,
         OutcomeKind.RUNNING,
     }
+
+
+@pytest.mark.parametrize("read", [wire.read_veo_look, wire.read_midjourney_look, wire.read_copy_look])
+@given(
+    data=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("successFlag", "response", "resultInfoJson", "resultUrl", "errorMessage"), _json)
+    ),
+    code=st.sampled_from([200, 400, 422, 500]),
+    message=st.sampled_from(["success", SOON, DONE]),
+)
+def test_no_older_record_whatever_makes_its_reader_raise(
+    read: Any, data: dict[str, Any], code: int, message: str
+) -> None:
+    assert read(answer(code, message, data), AssetKind.VIDEO).kind is not None
+    assert wire.read_4k_create(answer(code, message, data), {"taskId": "parent"}).kind is not None

@@ -64,6 +64,9 @@ class FakeSession:
         self.handles.append(Handle(task))
         return self.handles[-1]
 
+    def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> Handle:
+        raise AssertionError(f"a form never follows up: {task}, {name}, {index}, {prompt}")
+
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         del prompt_id
         self.subscribed += 1

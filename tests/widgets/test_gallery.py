@@ -7,13 +7,16 @@ import json
 import weakref
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ipywidgets.widgets import widget
 
 from kiegen_nb.engine.state import QueryState
-from kiegen_nb.errors import KiegenError
+from kiegen_nb.errors import InvalidParams, KiegenError
+from kiegen_nb.kie.models import follow_ups
+from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets.cards import card
 from kiegen_nb.widgets.gallery import Gallery
@@ -21,13 +24,23 @@ from kiegen_nb.widgets.studio import Studio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kiegen_nb.kie.models.base import KieParams
     from kiegen_nb.widgets.protocol import HandleLike
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 Sent = list[tuple[dict[str, Any], list[bytes]]]
+
+
+class Handle:
+    """As much of a handle as a gallery looks at."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.task = task(name)
+
+    def when_answered(self, callback: Callable[[GenerationTask], None]) -> None:
+        raise AssertionError(f"a gallery does not wait for {callback}")
 
 
 class FakeSession:
@@ -39,10 +52,17 @@ class FakeSession:
         self.followers: list[Callable[[QueryState], None]] = []
         self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.refreshed: list[str] = []
-        self.error: KiegenError | None = None
+        self.followed: list[tuple[str, str, int, str | None]] = []
+        self.error: Exception | None = None
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
         raise AssertionError(f"a gallery never submits {params}, {prompt_id}, {repeat}")
+
+    def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
+        if self.error is not None:
+            raise self.error
+        self.followed.append((task.id, name, index, prompt))
+        return Handle(f"{task.id}-{name}")
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         assert prompt_id == "kites"
@@ -327,6 +347,153 @@ def test_messages_that_mean_nothing_are_ignored(session: FakeSession, content: d
     assert sent == []
 
 
+# Follow-ups and settings
+
+
+def film(name: str, **fields: Any) -> GenerationTask:
+    """Return a finished Veo video, which can be extended and had in 1080p and 4K."""
+    params = veo3("a boat on a lake")
+    known = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
+    asset = Asset(kind=AssetKind.VIDEO, path=Path("film.mp4"))
+    return finished(name, asset, **known | {"external_task_id": f"e-{name}"} | fields)
+
+
+def copy_of(name: str, parent: GenerationTask, **fields: Any) -> GenerationTask:
+    step = next(step for step in follow_ups(parent) if step.name == "1080p")
+    params = step.make()
+    known = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
+    return task(name, parent_id=parent.id, **known | fields)
+
+
+def test_a_finished_task_offers_its_follow_ups() -> None:
+    assert card(film("a"))["next"] == [
+        {"name": "extend", "title": "Extend", "needs_prompt": True, "indexes": [0]},
+        {"name": "1080p", "title": "Get 1080p", "needs_prompt": False, "indexes": [0]},
+        {"name": "4k", "title": "Get 4K", "needs_prompt": False, "indexes": [0]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        film("a", status=TaskStatus.PENDING),
+        film("a", activity=Activity.SAVING),
+        film("a", status=TaskStatus.FAILED),
+        film("a", external_task_id=None),
+        task("a", status=TaskStatus.SUCCESS, activity=None, external_task_id="e"),
+    ],
+    ids=["pending", "saving", "failed", "without the service's id", "of a model without any"],
+)
+def test_what_cannot_be_followed_up_offers_nothing(known: GenerationTask) -> None:
+    assert "next" not in card(known)
+
+
+def test_a_follow_up_names_what_it_is_of(session: FakeSession) -> None:
+    parent = film("a")
+    session.become(copy_of("b", parent), parent)
+    _, sent = opened(session)
+    session.become(copy_of("b", parent, state="generating", activity=Activity.WATCHING), parent)
+    [item] = sent[0][0]["items"]
+    assert item["of"] == "1080p of a boat on a lake"
+    assert "load" not in item
+    assert card(copy_of("b", parent))["of"] == "Follow-up of another task"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"name": "1080p", "index": 0}, ("a", "1080p", 0, None)),
+        ({"name": "extend", "index": 0, "prompt": "it lands"}, ("a", "extend", 0, "it lands")),
+        ({"name": "upscale", "index": 3, "prompt": 7}, ("a", "upscale", 3, None)),
+        ({"name": "upscale", "index": "3"}, ("a", "upscale", 0, None)),
+    ],
+)
+def test_a_click_on_a_follow_up_is_handed_on(
+    session: FakeSession, content: dict[str, Any], expected: tuple[str, str, int, str | None]
+) -> None:
+    session.become(film("a"))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="follow_up", id="a", **content)
+    assert session.followed == []
+    session.display()
+    assert session.followed == [expected]
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (InvalidParams({"prompt": "is empty. Write how the video goes on."}), "Prompt is empty. Write how the video"),
+        (KiegenError("The session was <b>closed</b>."), "The session was <b>closed</b>."),
+        (OSError("disk full"), "disk full"),
+    ],
+)
+def test_a_follow_up_that_fails_says_why_on_its_card_until_it_works(
+    session: FakeSession, error: Exception, note: str
+) -> None:
+    session.become(film("b"), film("a"))
+    gallery, sent = opened(session)
+    session.error = error
+    from_browser(gallery, type="follow_up", id="a", name="extend", index=0, prompt="")
+    session.display()
+    [(content, _)] = sent
+    [item] = content["items"]
+    assert (content["type"], item["id"]) == ("patch", "a")
+    assert item["note"].startswith(note)
+    session.become(film("b"), film("a", credits_consumed=4.0))
+    assert sent[-1][0]["items"][0]["note"].startswith(note)
+    session.error = None
+    from_browser(gallery, type="follow_up", id="a", name="extend", index=0, prompt="it lands")
+    session.display()
+    assert "note" not in sent[-1][0]["items"][0]
+
+
+def test_a_follow_up_that_was_asked_for_before_says_so(session: FakeSession) -> None:
+    parent = film("a")
+    session.become(copy_of("a-1080p", parent), parent)
+    gallery, sent = opened(session)
+    from_browser(gallery, type="follow_up", id="a", name="1080p", index=0)
+    session.display()
+    assert sent[0][0]["items"][0]["note"] == "This was asked for before; see its card."
+
+
+@pytest.mark.parametrize("kind", ["follow_up", "load"])
+def test_buttons_of_a_card_that_is_gone_do_nothing(session: FakeSession, kind: str) -> None:
+    gallery, sent = opened(session)
+    from_browser(gallery, type=kind, id="gone", name="extend", index=0)
+    session.display()
+    assert (session.followed, sent) == ([], [])
+
+
+def test_settings_are_offered_where_someone_takes_them(session: FakeSession) -> None:
+    session.become(task("a"))
+    gallery = Gallery("kites", session=session)
+    taken: list[str] = []
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    assert not sent[-1][0]["header"]["loads"]
+    gallery.on_load = lambda known: taken.append(known.id)
+    from_browser(gallery, type="ready", view="v2")
+    session.display()
+    assert sent[-1][0]["header"]["loads"]
+    from_browser(gallery, type="load", id="a")
+    session.display()
+    assert taken == ["a"]
+
+
+def test_settings_that_cannot_be_taken_over_say_why_on_the_card(session: FakeSession) -> None:
+    def refuse(_: GenerationTask) -> None:
+        raise InvalidParams({"quality": "is not a field of this form."})
+
+    session.become(task("a"))
+    gallery, sent = opened(session)
+    gallery.on_load = refuse
+    from_browser(gallery, type="load", id="a")
+    session.display()
+    assert sent[0][0]["items"][0]["note"] == "Quality is not a field of this form."
+
+
 # Life time
 
 
@@ -408,7 +575,8 @@ def test_studio_joins_a_form_and_a_gallery(session: FakeSession) -> None:
     assert repr(studio) == "Studio(kites)"
     assert studio.form.session is session
     assert studio.form.prompt_id == studio.gallery.prompt_id == "kites"
-    assert list(studio.children) == [studio.form, studio.gallery]
+    assert list(studio.children) == [studio.tabs, studio.gallery]
+    assert studio.tabs.children[0].children == (studio.form,)
     studio.close()
     assert session.followers == []
 

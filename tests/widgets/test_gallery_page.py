@@ -14,13 +14,19 @@ import pytest
 from PIL import Image
 
 from kiegen_nb.engine.state import QueryState
+from kiegen_nb.errors import KiegenError
+from kiegen_nb.kie.models.midjourney import midjourney
+from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets.gallery import Gallery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page
+
+    from kiegen_nb.kie.models.base import KieParams
+    from kiegen_nb.widgets.protocol import HandleLike
 
 pytestmark = pytest.mark.browser
 
@@ -236,6 +242,108 @@ def test_a_video_plays_on_demand(page: Page, tmp_path: Path) -> None:
     page.get_by_role("button", name="Play: a red kite").click()
     assert bench.answer() == ["full"]
     assert page.locator("video").get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
+
+
+def test_a_sound_is_played_on_its_card(page: Page, tmp_path: Path) -> None:
+    sound = tmp_path / "waves.mp3"
+    sound.write_bytes(b"not really a sound")
+    asset = Asset(kind=AssetKind.AUDIO, path=sound, duration=2.0)
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a", assets=(asset,))]))
+    assert page.locator("audio").count() == 0
+    page.get_by_role("button", name="Play: a red kite").click()
+    assert bench.answer() == ["full"]
+    player = page.locator("[data-task=a] audio")
+    assert player.get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
+    assert player.get_attribute("aria-label") == "a red kite"
+    assert not page.get_by_role("dialog").is_visible()
+    assert bench.errors == []
+
+
+def test_a_sound_that_is_gone_says_why_on_its_card(page: Page, tmp_path: Path) -> None:
+    asset = Asset(kind=AssetKind.AUDIO, path=tmp_path / "gone.mp3")
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a", assets=(asset,))]))
+    page.get_by_role("button", name="Play: a red kite").click()
+    bench.answer()
+    assert "is gone" in bench.text("[data-task=a] .kg-note")
+
+
+class Buttons:
+    """A session whose buttons are only counted."""
+
+    def __init__(self, *tasks: GenerationTask) -> None:
+        self.output_dir = Path()
+        self.state = QueryState(data=tasks, is_loading=False)
+        self.followed: list[tuple[str, str, int, str | None]] = []
+
+    def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
+        raise AssertionError(f"a gallery never submits {params}, {prompt_id}, {repeat}")
+
+    def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
+        self.followed.append((task.id, name, index, prompt))
+        raise KiegenError(HOSTILE)
+
+    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
+        del prompt_id
+        callback(self.state)
+        return lambda: None
+
+    def on_display(self, function: Callable[..., None], *args: Any) -> None:
+        function(*args)
+
+    def refresh(self, task: GenerationTask) -> None:
+        raise AssertionError(f"nothing is refreshed here: {task}")
+
+
+def of(folder: Path, params: KieParams, count: int) -> GenerationTask:
+    fields: dict[str, Any] = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
+    return finished(folder, "a", count=count, external_task_id="e1", **fields)
+
+
+def test_a_follow_up_asks_for_its_text_on_the_card(page: Page, tmp_path: Path) -> None:
+    session = Buttons(of(tmp_path, veo3("a boat"), 1))
+    bench = Bench(page, Gallery(session=session))
+    field = page.get_by_role("textbox", name="Extend: prompt")
+    assert field.count() == 0
+    page.get_by_role("button", name="Extend", exact=True).click()
+    page.keyboard.type("it lands")
+    page.keyboard.press("Escape")
+    assert not field.is_visible()
+    assert bench.answer() == []
+    page.keyboard.press("Enter")  # the button has the focus again
+    page.keyboard.type("it turns")
+    page.keyboard.press("Enter")
+    assert bench.answer() == ["follow_up"]
+    assert session.followed == [("a", "extend", 0, "it turns")]
+    assert bench.text("[data-task=a] .kg-note") == HOSTILE
+    assert page.evaluate("window.hacked") is None
+    assert bench.errors == []
+
+
+def test_each_picture_has_a_button_of_its_own_that_rests_after_a_click(page: Page, tmp_path: Path) -> None:
+    session = Buttons(of(tmp_path, midjourney("a fox"), 4))
+    bench = Bench(page, Gallery(session=session))
+    names = [button.get_attribute("aria-label") for button in page.locator(".kg-acts .kg-again").all()]
+    assert names == [f"{verb} {n}" for verb in ("Upscale", "Vary") for n in (1, 2, 3, 4)]
+    third = page.get_by_role("button", name="Upscale 3")
+    third.dblclick()
+    assert third.is_disabled()
+    assert bench.answer() == ["follow_up"]
+    assert session.followed == [("a", "upscale", 2, None)]
+
+
+def test_a_card_hands_its_settings_over(page: Page, tmp_path: Path) -> None:
+    taken: list[str] = []
+    gallery = Gallery(session=Buttons(finished(tmp_path, "a")))
+    gallery.on_load = lambda known: taken.append(known.id)
+    bench = Bench(page, gallery)
+    page.get_by_role("button", name="Use these settings in the form").click()
+    assert bench.answer() == ["load"]
+    assert taken == ["a"]
+
+
+def test_a_gallery_of_given_tasks_has_no_buttons_that_need_a_session(page: Page, tmp_path: Path) -> None:
+    Bench(page, Gallery(tasks=[of(tmp_path, veo3("a boat"), 1)]))
+    assert page.locator(".kg-again").count() == 0
 
 
 def test_two_views_of_one_gallery_and_the_end_of_one(page: Page, tmp_path: Path) -> None:

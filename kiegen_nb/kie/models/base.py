@@ -2,31 +2,86 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from kiegen_nb.errors import InvalidParams
+from kiegen_nb.kie.models.fields import broken_rule as broken_rule  # noqa: PLC0414 - families import it from here
+from kiegen_nb.kie.models.fields import broken_rules, explain
+from kiegen_nb.kie.roads import JOBS, road_name
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterator
 
-    from pydantic_core import ErrorDetails
+    from kiegen_nb.tasks import GenerationTask
 
 IMAGE_TIME_LIMIT = 1800.0  # seconds of answered "running"; a picture that takes longer is worth a word
 VIDEO_TIME_LIMIT = 3600.0
+_EMPTY: tuple[Any, ...] = ("", [], ())
+CALLBACK_FIELDS = frozenset({"callBackUrl", "progressCallBackUrl"})
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """One thing that can be done with a finished task.
+
+    Attributes:
+        name: short and lasting, such as ``"upscale"``.
+        title: what a button says.
+        needs_prompt: whether `make` wants a text.
+        choices: the results it can be done with, by their number from 0; one choice needs no question.
+        kind: what comes of it.
+        maker: what `make` calls.
+    """
+
+    name: str
+    title: str
+    needs_prompt: bool
+    choices: tuple[int, ...]
+    kind: AssetKind
+    maker: Callable[[int, str | None], KieParams]
+
+    def make(self, index: int = 0, prompt: str | None = None) -> KieParams:
+        """Return the request, to be submitted as a task of its own with the finished one as its parent.
+
+        Raises:
+            InvalidParams: if there is no such result, or the text is missing.
+        """
+        if index not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            raise InvalidParams({"index": f"there is no result {index}; choose one of {known}."}, what=self.title)
+        return self.maker(index, prompt)
 
 
 class KieInput(BaseModel):
     """The ``input`` object of a request; a family's fields and their rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Further names a field is known under, such as ``imageUrls``: read, never written."""
+
+    @classmethod
+    def tidy(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields under their own names, without what is not given."""
+        fields: dict[str, Any] = {}
+        told: dict[str, str] = {}
+        for name, value in given.items():
+            own = cls.other_names.get(name, name)
+            info = cls.model_fields.get(own)
+            if info is not None and (value is None or (not info.is_required() and value in _EMPTY)):
+                continue
+            if own in fields and fields[own] != value:
+                raise broken_rule(own, f"is given twice, as {told[own]} and as {name}; leave one out.")
+            fields[own], told[own] = value, str(name)
+        return fields
 
 
 class KieParams(BaseModel):
@@ -43,10 +98,17 @@ class KieParams(BaseModel):
 
     python_name: ClassVar[str]
     """The function people call, such as ``imagen4``."""
+    prompt_first: ClassVar[bool] = True
+    """Whether that function takes the prompt as its first argument."""
     title: ClassVar[str]
     """What a form calls the family."""
+    status_note: ClassVar[str | None] = None
+    """One sentence where Kie's catalogue no longer lists the family."""
     asset_kind: ClassVar[AssetKind] = AssetKind.IMAGE
+    """What it makes unless the slug says otherwise; see `kind_of`."""
     time_limit: ClassVar[float] = IMAGE_TIME_LIMIT
+    slug_names: ClassVar[tuple[str, ...]] = ()
+    """Names under which ``input`` may repeat the slug, as the service's own bodies do."""
 
     service: str = "KIE"
     model: str
@@ -63,9 +125,8 @@ class KieParams(BaseModel):
             InvalidParams: with one sentence per wrong field.
         """
         given = {name: value for name, value in fields.items() if value is not None}
-        slug = given.pop("api_model", None)
-        data: dict[str, Any] = {"input": given} | ({"api_model": slug} if slug is not None else {})
-        return cls.read(data)
+        own = {name: given.pop(name) for name in cls.own_fields() if name in given}
+        return cls.read({"input": given} | own)
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
@@ -80,9 +141,14 @@ class KieParams(BaseModel):
             raise InvalidParams(explain(error, cls.field_names()), what=f"{cls.title} parameters") from None
 
     @classmethod
+    def own_fields(cls) -> list[str]:
+        """Return the flat names that stand beside ``input``: ``api_model`` and, where there is a choice, ``via``."""
+        return [name for name in cls.model_fields if name not in {"service", "model", "input"}]
+
+    @classmethod
     def field_names(cls) -> list[str]:
         """Return the flat names ``build`` understands."""
-        return ["api_model", *cls.input_model().model_fields]
+        return [*cls.own_fields(), *cls.input_model().model_fields]
 
     @classmethod
     def input_model(cls) -> type[KieInput]:
@@ -92,19 +158,61 @@ class KieParams(BaseModel):
             raise TypeError(f"{cls.__name__}.input must be annotated with a KieInput subclass")
         return annotation
 
+    @classmethod
+    def slugs(cls) -> tuple[str, ...]:
+        """Return the slugs to choose from, empty where any text may be one."""
+        return get_args(cls.model_fields["api_model"].annotation)
+
+    @classmethod
+    def kind_of(cls, api_model: str) -> AssetKind:
+        """Return what a slug makes."""
+        del api_model
+        return cls.asset_kind
+
+    @classmethod
+    def time_limit_of(cls, api_model: str) -> float:
+        """Return the seconds of answered "running" after which looking on is given up."""
+        return VIDEO_TIME_LIMIT if cls.kind_of(api_model) is AssetKind.VIDEO else cls.time_limit
+
+    @classmethod
+    def follow_ups(cls, task: GenerationTask) -> tuple[FollowUp, ...]:
+        """Return what can be done with a finished task of this family."""
+        del task
+        return ()
+
+    @classmethod
+    def fill_in(cls, api_model: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields with the defaults that depend on the slug or on other fields."""
+        del api_model
+        return fields
+
+    def rules(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, sentence) for every broken rule between fields; the first of a field is shown."""
+        yield from ()
+
+    @property
+    def road(self) -> str:
+        """The name of the endpoint it is sent to, see `kiegen_nb.kie.roads`."""
+        return road_name(self.to_json())
+
     def flat(self) -> dict[str, Any]:
-        """Return ``api_model`` and the input fields that are set, the opposite of `build`."""
-        return {"api_model": self.api_model, **self.wire_input()}
+        """Return ``api_model`` and the fields that are set, the opposite of `build`."""
+        own = {name: getattr(self, name) for name in self.own_fields()}
+        shown = {name: value for name, value in own.items() if name == "api_model" or value != self._default(name)}
+        return shown | self._given()
 
     def wire_input(self) -> dict[str, Any]:
         """Return the ``input`` object as it is sent: defaults filled in, nothing that is None."""
-        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)["input"]
-        return {name: value for name, value in data.items() if value is not None}
+        return self._given()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
-        data = self.model_dump(mode="json", by_alias=True, exclude={"input"})
-        return data | {"input": self.wire_input()}
+        # A choice beside the slug is written only where it is not the default: the absent word means the default
+        # for ever, in every store.
+        unsaid = {name for name in self.own_fields() if name != "api_model"}
+        unsaid = {name for name in unsaid if getattr(self, name) == self._default(name)}
+        data = self.model_dump(mode="json", by_alias=True, exclude={"input"} | unsaid)
+        return data | {"input": self._given()}
 
     def wire(self) -> dict[str, Any]:
         """Return the body of the create call."""
@@ -113,71 +221,62 @@ class KieParams(BaseModel):
     def identity(self) -> str:
         """Return the hex sha256 of the canonical wire input; callbacks are no part of it."""
         body = {name: value for name, value in self.wire().items() if name not in CALLBACK_FIELDS}
-        text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        # Two endpoints may take equal bodies, as Midjourney's upscale and vary do.
+        said = body if self.road == JOBS else {"road": self.road, "body": body}
+        text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def as_python(self) -> str:
-        """Return the call that makes these parameters again, leaving out what is default anyway."""
+        """Return the call that makes these parameters again, leaving out what is filled in anyway."""
         fields = self.flat()
-        prompt = [repr(fields.pop("prompt"))] if "prompt" in fields else []
-        shown = {name: value for name, value in fields.items() if value != self._default(name)}
-        keywords = [f"{name}={value!r}" for name, value in shown.items()]
-        return f"{self.python_name}({', '.join(prompt + keywords)})"
+        for name in [name for name in fields if name != "prompt"]:
+            rest = {other: value for other, value in fields.items() if other != name}
+            if self._is_made_by(rest):
+                fields = rest
+        first = [repr(fields.pop("prompt"))] if self.prompt_first and "prompt" in fields else []
+        keywords = [f"{name}={value!r}" for name, value in fields.items()]
+        return f"{self.python_name}({', '.join(first + keywords)})"
 
-    def _default(self, name: str) -> object:
-        owner = type(self) if name == "api_model" else self.input_model()
-        return owner.model_fields[name].get_default(call_default_factory=False)
+    def _is_made_by(self, fields: dict[str, Any]) -> bool:
+        try:
+            return type(self).build(**fields) == self
+        except InvalidParams:
+            return False
 
+    def _given(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)["input"]
+        return {name: value for name, value in data.items() if value is not None}
 
-CALLBACK_FIELDS = frozenset({"callBackUrl", "progressCallBackUrl"})
+    @classmethod
+    def _default(cls, name: str) -> object:
+        return cls.model_fields[name].get_default(call_default_factory=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        given = data.get("input")
+        if isinstance(given, KieInput):
+            given = given.model_dump(exclude_none=True)
+        if not isinstance(given, Mapping):
+            return data
+        tidied, fields = dict(data), cls.input_model().tidy(given)
+        slug = tidied.get("apiModel", tidied.get("api_model"))
+        for name in cls.slug_names:
+            inside = fields.pop(name, None)
+            if inside is not None and slug is not None and inside != slug:
+                raise broken_rule("api_model", f"is {slug!r}, but the input says {inside!r}; leave one out.")
+            if inside is not None:
+                slug = tidied["apiModel"] = inside
+        default = cls.model_fields["api_model"].default
+        return tidied | {"input": cls.fill_in(str(default if slug is None else slug), fields)}
 
-_RULE = "kiegen_rule"
-
-
-def broken_rule(field: str, sentence: str) -> PydanticCustomError:
-    """Return the error of a rule between fields, to be raised in a validator; it names the field to change."""
-    return PydanticCustomError(_RULE, "{sentence}", {"field": field, "sentence": sentence})
-
-
-def explain(error: ValidationError, known: Iterable[str] = ()) -> dict[str, str]:
-    """Turn pydantic's findings into one plain sentence per field, in order."""
-    names = list(known)
-    sentences: dict[str, str] = {}
-    for problem in error.errors(include_url=False):
-        whole = [str(part) for part in problem["loc"]]
-        path = whole[1:] if whole[:1] == ["input"] and len(whole) > 1 else whole
-        if problem["type"] == _RULE:
-            path = [problem["ctx"]["field"]]
-        name = "api_model" if path[:1] == ["apiModel"] else (path[0] if path else "")
-        sentences.setdefault(name, _sentence(problem, names))
-    return sentences
-
-
-def _sentence(problem: ErrorDetails, known: list[str]) -> str:
-    kind, context, value = problem["type"], problem.get("ctx", {}), problem.get("input")
-    match kind:
-        case "missing":
-            return "is required."
-        case "string_too_short":
-            return "is empty. Write what you would like to see."
-        case "string_too_long":
-            limit, length = context["max_length"], len(value) if isinstance(value, str) else 0
-            return f"has {length:,} characters; at most {limit:,} are accepted. Shorten it by {length - limit:,}."
-        case "literal_error" | "enum":
-            return f"{value!r} is not one of the choices: {context['expected']}."
-        case "extra_forbidden":
-            name = str(problem["loc"][-1])
-            close = difflib.get_close_matches(name, known, n=1)
-            return "is not a field of this model." + (f" Did you mean {close[0]}?" if close else "")
-        case "value_error":
-            return str(context["error"])
-        case _ if kind == _RULE:
-            return str(context["sentence"])
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}, not {value!r}."
-        case "less_than_equal":
-            return f"must be at most {context['le']}, not {value!r}."
-        case _:
-            message = problem["msg"]
-            return f"{message[:1].lower()}{message[1:]} (got {value!r})."
+    @model_validator(mode="after")
+    def _keep_the_rules(self) -> Self:
+        found: dict[str, str] = {}
+        for field, sentence in self.rules():
+            found.setdefault(field, sentence)
+        if found:
+            raise broken_rules(found)
+        return self
