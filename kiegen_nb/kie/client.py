@@ -138,7 +138,7 @@ class KieClient:
         """
         try:
             response = await self._send(self._looks, "GET", path)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as for a look
             raise wire.connection_error(error) from None
         return wire.read_data(response)
 

@@ -91,7 +91,8 @@ class Lab:
         )
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KIE_", "KIEGEN_", "JUPYTER"))}
+        foreign = ("KIE_", "KIEGEN_", "JUPYTER")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         folders = {
             "JUPYTER_CONFIG_DIR": "config",
             "JUPYTER_DATA_DIR": "jupyter-data",
@@ -174,8 +175,8 @@ class Notebook:
 
     def command(self, name: str, *, wait: bool = True) -> None:
         """Run one of JupyterLab's commands, to its end or not."""
-        call = f"() => {{ const done = window.jupyterapp.commands.execute('{name}'); {'return done;' if wait else ''} }}"
-        self.page.evaluate(call)
+        execute = f"window.jupyterapp.commands.execute('{name}')"
+        self.page.evaluate(f"() => {{ {'return ' if wait else ''}{execute}; }}")
 
     def run_cell(self, number: int, *, wait: bool = True) -> None:
         """Run one cell."""

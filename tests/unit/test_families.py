@@ -175,7 +175,7 @@ requests = st.one_of(
 )
 
 
-@settings(derandomize=True, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=400)
 @given(requests)
 def test_any_request_survives_json_and_keeps_its_identity_and_its_road(params: KieParams) -> None:
     data = json.loads(json.dumps(params.to_json()))
@@ -189,13 +189,13 @@ def test_any_request_survives_json_and_keeps_its_identity_and_its_road(params: K
     assert json.loads(json.dumps(params.wire())) == params.wire()
 
 
-@settings(derandomize=True, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(requests)
 def test_any_request_can_be_copied_as_a_call_that_makes_it_again(params: KieParams) -> None:
     assert eval(params.as_python(), dict(CALLS)) == params  # noqa: S307 - our own text
 
 
-@settings(derandomize=True, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(requests)
 def test_camel_case_in_makes_the_same_request(params: KieParams) -> None:
     data = params.to_json()
@@ -206,7 +206,7 @@ def test_camel_case_in_makes_the_same_request(params: KieParams) -> None:
     assert again.to_json() == data
 
 
-@settings(derandomize=True, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=100)
 @given(
     st.fixed_dictionaries(
         {},
