@@ -18,28 +18,32 @@ _KINDS: dict[str, AssetKind] = {
     "character": AssetKind.DATA,
     "lip-sync": AssetKind.VIDEO,
     "motion-control": AssetKind.VIDEO,
-    "speech-to-text": AssetKind.TEXT,
+    "speech-to-text": AssetKind.DATA,  # words and their times, as a resultObject
     "audio-isolation": AssetKind.AUDIO,
     "music": AssetKind.AUDIO,
     "sound-effects": AssetKind.AUDIO,
     "text-to-speech": AssetKind.AUDIO,
 }
 _RESULT_WORDS = (("video", AssetKind.VIDEO), ("image", AssetKind.IMAGE), ("audio", AssetKind.AUDIO))
-# The music family answers with more than music; the file's result_hint says which.
-_MUSIC: dict[str, AssetKind] = {
-    "cover-generate": AssetKind.IMAGE,
-    "create-music-video": AssetKind.VIDEO,
+# Some slugs answer with something else than their category says: the music family's result_hint tells which, and what
+# is found in a picture comes as a resultObject, too.
+_BY_SLUG: dict[str, AssetKind] = {
+    "ai-music-api/cover-generate": AssetKind.IMAGE,
+    "ai-music-api/create-music-video": AssetKind.VIDEO,
     **dict.fromkeys(
         (
-            "boost-music-style",
-            "check-voice",
-            "create-voice",
-            "generate-lyrics",
-            "generate-midi-from-audio",
-            "generate-persona",
-            "regenerate-phrase",
-            "timeStamped-lyrics",
-            "validation-phrase",
+            "ai-music-api/boost-music-style",
+            "ai-music-api/check-voice",
+            "ai-music-api/create-voice",
+            "ai-music-api/generate-lyrics",
+            "ai-music-api/generate-midi-from-audio",
+            "ai-music-api/generate-persona",
+            "ai-music-api/regenerate-phrase",
+            "ai-music-api/timeStamped-lyrics",
+            "ai-music-api/validation-phrase",
+            "grok-imagine-image-2-0/segment-map",
+            "omnihuman-1-5/human-identification",
+            "omnihuman-1-5/subject-detection",
         ),
         AssetKind.DATA,
     ),
@@ -169,9 +173,9 @@ class Model:
     @cached_property
     def asset_kind(self) -> AssetKind:
         """What a result is where its address does not tell."""
+        if self.slug in _BY_SLUG:
+            return _BY_SLUG[self.slug]
         first = self.category.partition("|")[0]
-        if first == "music":
-            return _MUSIC.get(self.slug.rpartition("/")[2], AssetKind.AUDIO)
         if first in _KINDS:
             return _KINDS[first]
         made = first.rpartition("-to-")[2]

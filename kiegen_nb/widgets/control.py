@@ -28,7 +28,6 @@ class Control:
         field: what it is for.
         input: the widget that holds the value.
         count: the number of characters, where there is one.
-        message: the error line, hidden while it is empty.
         box: what is displayed.
     """
 
@@ -38,10 +37,10 @@ class Control:
         self._connected = False
         self._edited: Callable[[], None] = _ignore
         self.count: Any = None
-        self.message = W.HTML(layout=W.Layout(display="none", margin="0 2px"))
+        self._message: Any = None
         self.input = self._make(description=field.title, tooltip=field.help or field.title)
         self.input.add_class("kiegen-input")
-        shown = [part for part in (self.input, self.count, self.message) if part is not None]
+        shown = [part for part in (self.input, self.count) if part is not None]
         self.box = W.VBox(shown, layout=W.Layout(width="auto", margin="0 0 6px"))
         self.box.add_class("kiegen-field")
         self.box.add_class(f"kiegen-field-{field.name}")
@@ -92,8 +91,24 @@ class Control:
         """Show what an untouched form shows."""
         self.set(self.field.default)
 
+    @property
+    def message(self) -> Any:
+        """The error line, hidden while it is empty."""
+        # Made when it is first needed: a form has many fields, and few of them are ever wrong.
+        if self._message is None:
+            self._message = W.HTML(layout=W.Layout(display="none", margin="0 2px"))
+            self.box.children = (*self.box.children, self._message)
+        return self._message
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether an error is shown."""
+        return self._message is not None and bool(self._message.value)
+
     def complain(self, sentence: str) -> None:
         """Show an error under the input; an empty one hides the line."""
+        if not sentence and not self.is_wrong:
+            return
         text = f"{self.field.title} {sentence}" if sentence[:1].islower() else sentence
         line = f'<div class="kiegen-error" role="alert">{html.escape(text)}</div>'
         self.message.value = line if sentence else ""

@@ -104,7 +104,7 @@ class FieldSet:
         left = dict(fields)
         for name, control in self.controls.items():
             control.complain(left.pop(name, "") if self.is_shown(name) else "")
-            if self.more is not None and control.field.advanced and control.message.value:
+            if self.more is not None and control.field.advanced and control.is_wrong:
                 self.more.selected_index = 0
         return left
 

@@ -256,7 +256,8 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         if self._filling:
             return
         self.python.hide()
-        text = estimate(self.params_class.build, self.value, [control.field for control in self.controls.values()])
+        fields = [control.field for control in self.controls.values()]
+        text = estimate(self.params_class.build, str(self._fields.read("api_model")), self.value, fields)
         self.cost.value = f'<span class="kiegen-cost">{html.escape(text)}</span>'
 
     def _python_text(self) -> str | None:

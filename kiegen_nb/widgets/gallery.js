@@ -147,7 +147,7 @@ function render({ model, el }) {
     if (item.again) row.append(act(item.again, null, { type: 'refresh', id }));
     for (const { name, title: text, needs_prompt, indexes } of item.next || []) {
       const several = indexes.length > 1;
-      const group = h('span', 'kg-acts', {}, several ? text : '');
+      const group = h('span', several ? 'kg-acts' : '', {}, several ? text : '');
       for (const index of indexes) {
         const label = several ? `${text} ${index + 1}` : text;
         const message = { type: 'follow_up', id, name, index };

@@ -186,7 +186,8 @@ class Gallery(anywidget.AnyWidget):
         try:
             remark = act(task, content)
         except InvalidParams as error:
-            remark = " ".join(f"{name} {text}".strip().capitalize() for name, text in error.fields.items())
+            said = (f"{name} {text}".strip() for name, text in error.fields.items())
+            remark = " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in said)
         except Exception as error:  # noqa: BLE001 - nothing above a message handler would show it
             remark = str(error) or type(error).__name__
         if self._remarks.get(task.id, "") != remark:

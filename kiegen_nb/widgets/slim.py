@@ -8,7 +8,7 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 # Strings, templates (none may hold another one) and regular expressions: nothing in them is touched.
 _TEXT = r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`"""
-_KEPT = rf"""(?P<kept>{_TEXT}|(?<=[(,=:])\s*/(?![/*])(?:[^/\\\n]|\\.)+/[a-z]*)"""
+_KEPT = rf"""(?P<kept>{_TEXT}|\s*[(,=:]\s*/(?![/*])(?:[^/\\\n]|\\.)+/[a-z]*)"""
 _COMMENT = re.compile(rf"{_KEPT}|\s*//[^\n]*")
 _SPACE = re.compile(rf"{_KEPT}|\s*(?P<sign>[-+*/%=<>!?:;,.&|(){{}}[\]])\s*|(?P<gap>\s+)")
 

@@ -53,6 +53,7 @@ FORM_STYLE = """<style>
 .kiegen-market .kiegen-found select { height: auto; max-width: none; font-size: 12px; }
 .kiegen-tabs > .widget-tab-contents, .kiegen-tabs > .jupyter-widget-TabPanel-tabContents { padding: 8px 10px; }
 .kiegen-tabs > .lm-TabBar, .kiegen-tabs > .jupyter-widget-TabPanel-tabBar { flex-wrap: wrap; }
+.kiegen-tabs .lm-TabBar-tab, .kiegen-tabs .p-TabBar-tab { flex: 0 0 auto !important; padding: 0 8px !important; }
 .kiegen-sandbox {
   display: inline-block; margin-left: 8px; padding: 1px 8px; border-radius: 9px;
   font-size: 11px; font-weight: 700; letter-spacing: .06em; line-height: 16px; vertical-align: 2px;

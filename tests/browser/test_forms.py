@@ -30,7 +30,7 @@ def test_six_forms_are_driven_and_each_makes_its_result(open_notebook: Callable[
     notebook.command("notebook:run-all-cells")
     studio = page.locator(".kiegen-studio")
     cards = studio.locator(".kg-card")
-    forms = studio.locator(".kiegen-form:visible")
+    forms = studio.locator(".kiegen-place .kiegen-form:visible")
     sent = 0
 
     def tab(name: str) -> None:
@@ -59,8 +59,12 @@ def test_six_forms_are_driven_and_each_makes_its_result(open_notebook: Callable[
 
     tab("Market")
     search = studio.get_by_label("Search the market")
-    for slug, prompt in (("seedream/4.5-text-to-image", "a bowl of plums"), ("z-image", "a quiet harbour")):
+    for slug, found, prompt in (
+        ("seedream/4.5-text-to-image", "1 model found", "a bowl of plums"),
+        ("z-image", "2 models found", "a quiet harbour"),
+    ):
         search.fill(slug)
+        expect(studio.get_by_text(found, exact=True)).to_be_visible()
         studio.locator("select[multiple], select[size]").get_by_text(slug).first.click()
         expect(forms.filter(has_text=slug)).to_have_count(1)
         expect(forms).to_have_count(1)  # the form of before has gone

@@ -72,11 +72,12 @@ def test_an_unknown_slug_is_refused_with_the_closest_ones() -> None:
         ("elevenlabs/text-to-dialogue-v3", AssetKind.AUDIO),
         ("elevenlabs/audio-isolation", AssetKind.AUDIO),
         ("elevenlabs/sound-effect-v2", AssetKind.AUDIO),
-        ("elevenlabs/speech-to-text", AssetKind.TEXT),
+        ("elevenlabs/speech-to-text", AssetKind.DATA),
         ("ai-music-api/generate", AssetKind.AUDIO),
         ("ai-music-api/create-music-video", AssetKind.VIDEO),
         ("ai-music-api/generate-lyrics", AssetKind.DATA),
         ("sora-2-characters", AssetKind.DATA),
+        ("omnihuman-1-5/subject-detection", AssetKind.DATA),
     ],
 )
 def test_the_category_says_what_a_model_makes(slug: str, kind: AssetKind) -> None:
@@ -84,7 +85,7 @@ def test_the_category_says_what_a_model_makes(slug: str, kind: AssetKind) -> Non
 
 
 def test_every_model_makes_something_known() -> None:
-    assert {model.asset_kind for model in catalogue.models()} == set(AssetKind) - {AssetKind.FILE}
+    assert {model.asset_kind for model in catalogue.models()} == set(AssetKind) - {AssetKind.FILE, AssetKind.TEXT}
 
 
 def test_what_is_gone_says_since_when() -> None:

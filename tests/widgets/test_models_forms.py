@@ -164,6 +164,18 @@ def test_the_cost_follows_the_choices_also_before_a_prompt_is_written() -> None:
     assert "8 credits · $0.04" in form.cost.value
 
 
+def test_the_cost_of_an_untouched_form_is_that_of_its_defaults() -> None:
+    assert f">{params_cost(veo3('a red kite'))}<" in Form(FAMILIES["VEO3"]).cost.value
+    assert f">{params_cost(sora2('a red kite'))}<" in Form(FAMILIES["SORA2"]).cost.value
+
+
+def test_the_cost_is_told_while_a_storyboard_is_not_whole_yet() -> None:
+    form = Form(FAMILIES["SORA2"])
+    form.set({"api_model": "sora-2-pro-storyboard", "n_frames": "15", "shots": SHOTS[:1]})
+    assert params_cost(sora2(api_model="sora-2-pro-storyboard", shots=SHOTS)) in form.cost.value
+    assert "price unknown · 14 credits per" in Form.market("elevenlabs/text-to-dialogue-v3").cost.value
+
+
 def test_a_span_of_costs_is_told_from_its_low_to_its_high_end() -> None:
     form = Form(FAMILIES["IMAGEN4"])
     form.set({"prompt": "kites", "num_images": "4"})

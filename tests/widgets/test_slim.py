@@ -15,7 +15,7 @@ from kiegen_nb.widgets.slim import slim, slim_css, slim_js
         ("f(`a  ${ b }  // c`, 'http://x/y');", "f(`a  ${ b }  // c`,'http://x/y');"),
         (
             "const [x, y] = /^(\\d+) : (\\d+)$/.exec(t) || [0, 4 / 3];",
-            "const[x,y]=/^(\\d+) : (\\d+)$/.exec(t)||[0,4/3];",
+            "const[x,y]= /^(\\d+) : (\\d+)$/.exec(t)||[0,4/3];",
         ),
         ("for (const a of b) a?.c();\nconst { d } = { ...e };", "for(const a of b)a?.c();const{d}={...e};"),
         ("return typeof a === 'b' ? new C() : async () => await d;", "return typeof a==='b'?new C():async()=>await d;"),
