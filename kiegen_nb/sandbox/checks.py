@@ -96,9 +96,19 @@ def missing(entry: Mapping[str, Any], name: str) -> RefusedError:
     return RefusedError(500, f"{name} is required")
 
 
+STABLE = ("sora-2-text-to-video", "sora-2-image-to-video")
+"""Models that had a ``-stable`` twin, which the catalogue's sources no longer list."""
+NOT_IN_STABLE = frozenset({"remove_watermark", "character_id_list"})
+
+
 def load_catalogue(path: Path = CATALOGUE) -> dict[str, dict[str, Any]]:
     """Read the models of ``createTask``; each entry also gets its own name as ``slug``."""
-    return {slug: entry for slug, entry in _entries(path).items() if ":" not in slug}
+    found = {slug: entry for slug, entry in _entries(path).items() if ":" not in slug}
+    for slug in STABLE:
+        if slug in found:
+            params = {name: rule for name, rule in found[slug]["params"].items() if name not in NOT_IN_STABLE}
+            found[f"{slug}-stable"] = {**found[slug], "slug": f"{slug}-stable", "params": params}
+    return found
 
 
 def load_endpoints(path: Path = CATALOGUE) -> dict[str, dict[str, Any]]:

@@ -61,7 +61,8 @@ class Server:
         self.url = found[1]
 
     def client(self, key: str | None = None) -> Account:
-        return Account(self.url, key or uuid.uuid4().hex)
+        # With words before the digits: the sandbox refuses a key that begins with "bad", as hex now and then does.
+        return Account(self.url, key or f"key-{uuid.uuid4().hex}")
 
     def post_faults(self, *rules: dict[str, Any]) -> httpx.Response:
         return httpx.post(f"{self.url}/sandbox/faults", json=rules, trust_env=False)
@@ -361,7 +362,7 @@ def test_an_unknown_model_is_422(account: Account) -> None:
 
 def test_the_catalogue_rules_every_model() -> None:
     catalogue = checks.load_catalogue()
-    assert len(catalogue) == 196
+    assert len(catalogue) == 198, "196 and the two stable twins of Sora"
     for model, entry in catalogue.items():
         assert prices.price(entry) >= 0, model
         needed = [name for name, rule in entry["params"].items() if rule["required"] and "default" not in rule]

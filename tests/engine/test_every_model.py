@@ -111,6 +111,13 @@ def test_midjourney_makes_four_pictures_and_each_can_be_upscaled_and_varied(walk
         assert (child.parent_id, child.assets[0].kind) == (parent.id, AssetKind.IMAGE)
 
 
+@pytest.mark.parametrize("slug", ["sora-2-text-to-video-stable", "sora-2-image-to-video-stable"])
+def test_the_stable_twins_of_sora_work_too(walk: Session, slug: Any) -> None:
+    images = ["https://example.com/fox.png"] if "image" in slug else None
+    task = walk.submit(sora2("a fox", api_model=slug, image_urls=images), prompt_id="sora").result(PATIENCE)
+    assert task.assets[0].kind is AssetKind.VIDEO
+
+
 def test_sora_gives_the_clean_copy_first(walk: Session) -> None:
     task = walk.submit(sora2("a fox", remove_watermark=True), prompt_id="sora").result(PATIENCE)
     assert {asset.kind for asset in task.assets} == {AssetKind.VIDEO}
