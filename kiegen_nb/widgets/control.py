@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ COLUMN = {"width": "auto", "height": "auto", "flex_flow": "column"}  # the label
 LABEL = {"description_width": "max-content"}  # any other width cuts or centres it in a column
 
 
-class Control:
+class Control(ABC):
     """One field on the screen: its input, and a line right under it for its error.
 
     Attributes:
@@ -75,7 +76,7 @@ class Control:
             self.complain("")
             self._edited()
 
-    def refer(self, others: Callable[[str], Any]) -> None:
+    def refer(self, others: Callable[[str], Any]) -> None:  # noqa: B027 - most controls need no other field
         """Let the control ask for the values of other fields."""
 
     def get(self) -> Any:
@@ -125,8 +126,9 @@ class Control:
         kind = "kiegen-count kiegen-beyond" if beyond else "kiegen-count"
         self.count.value = f'<span class="{kind}">{text}</span>'
 
+    @abstractmethod
     def _make(self, **traits: Any) -> Any:
-        raise NotImplementedError
+        """Return the widget people edit."""
 
     def _read(self, shown: Any) -> Any:
         return shown

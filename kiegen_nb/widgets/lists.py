@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -156,14 +157,17 @@ class RowsControl(Control):
         self.more.disabled = self.field.most is not None and len(self.rows) >= self.field.most
         self.recount()
 
+    @abstractmethod
     def _parts(self) -> tuple[Any, ...]:
-        raise NotImplementedError
+        """Return the widgets of a new row."""
 
+    @abstractmethod
     def _entry(self, row: Row) -> Any:
-        raise NotImplementedError
+        """Return what a row says, None for an empty one."""
 
+    @abstractmethod
     def _fill(self, parts: tuple[Any, ...], entry: Any) -> None:
-        raise NotImplementedError
+        """Show an entry in a row's widgets."""
 
 
 class AddressesControl(RowsControl):
