@@ -133,7 +133,8 @@ def _watch_parent(end: Callable[[], object]) -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
-        end()
+        with contextlib.suppress(RuntimeError):  # the loop has ended already, by a signal
+            end()
         # The parent is gone: nothing may keep this process, not even a stuck loop.
         threading.Event().wait(LAST_WORDS)
         os._exit(0)
