@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import AssetKind
 
 RATE_LIMITED = 429
+REJECTED_BY_TEXT = 500
+"""The code of a server error, and of a wrong field: only the text tells them apart."""
 KEY_REFUSED = 401
 NO_SUCH_PATH = 404
 REFUSED_CODES = frozenset({400, 401, 402, 404, 422, 433, 455})
@@ -97,7 +99,7 @@ def error_of(envelope: Envelope) -> ServiceError:
     code, message = envelope.code, envelope.message
     if any(pattern.search(message) for pattern in MODEL_PATTERNS):
         return ModelUnavailable(message, code=code)
-    if code == 500 and _is_validation(message):  # noqa: PLR2004 - the code Kie uses for a wrong field
+    if code == REJECTED_BY_TEXT and _is_validation(message):
         return RequestRefused(message, code=code)
     return service_error(code, message, retry_after=envelope.retry_after)
 
@@ -126,7 +128,8 @@ def read_create(response: httpx.Response, sent: Mapping[str, Any] | None = None)
     error = error_of(envelope)
     if envelope.code == RATE_LIMITED:
         return not_sent(error)
-    if envelope.code in REFUSED_CODES or isinstance(error, RequestRefused):
+    rejected = envelope.code == REJECTED_BY_TEXT and isinstance(error, RequestRefused)
+    if envelope.code in REFUSED_CODES or rejected:
         return refused(error)
     return unconfirmed(error)
 

@@ -68,7 +68,7 @@ def test_a_500_that_names_a_wrong_field_means_refused(text: str, http: int) -> N
     assert isinstance(outcome.error, errors.RequestRefused)
 
 
-@pytest.mark.parametrize("code", [408, 500, 501, 502, 503, 504, 505, 550, 531, 999])
+@pytest.mark.parametrize("code", [408, 451, 500, 501, 502, 503, 504, 505, 550, 531, 999])
 def test_a_server_error_without_explanation_means_unconfirmed(code: int) -> None:
     assert create_kind(answer(code, "Internal server error")) is OutcomeKind.UNCONFIRMED
 
