@@ -115,7 +115,12 @@ class Engine:
             fresh=fresh,
             parent_id=parent_id,
         )
-        task, ours = wait_for(found)
+        try:
+            task, ours = wait_for(found)
+        except BaseException:
+            # Interrupted in these few milliseconds: the row is kept, and sent when the cell runs again.
+            found.add_done_callback(self._keep_back)
+            raise
         ours = ours or self._try_again(task.id)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
@@ -373,6 +378,15 @@ class Engine:
         done: Future[GenerationTask] = Future()
         done.add_done_callback(finished)
         self.board.when_finished(task_id, done)
+
+    def _keep_back(self, found: Future[tuple[GenerationTask, bool]]) -> None:
+        if found.cancelled() or found.exception() is not None:
+            return
+        task, ours = found.result()
+        if ours:
+            with self._lock:
+                self._unsent.add(task.id)
+            self.on_loop(self._remember, task)
 
     def _try_again(self, task_id: str) -> bool:
         with self._lock:

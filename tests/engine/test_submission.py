@@ -277,6 +277,25 @@ def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
     until(lambda: again.task.external_task_id)
 
 
+def test_an_interrupt_while_a_request_is_stored_keeps_it_back_until_the_cell_runs_again(
+    engine: Engine, kie: Kie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(future: Future[Any]) -> Any:
+        future.exception(PATIENCE)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kiegen_nb.engine.engine.wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            submit(engine)
+    settle(engine)
+    assert kie.creates == []
+    assert activity_in_file(tmp_path) == [("queued", None)]
+    submit(engine)
+    settle(engine)
+    assert len(kie.creates) == 1
+
+
 def test_the_answer_is_told_once_the_service_has_spoken(engine: Engine, kie: Kie) -> None:
     told = threading.Event()
     gate = threading.Event()
