@@ -88,6 +88,7 @@ Studio(session=session, prompt_id="show")""",
     page.screenshot(path=SCREENSHOTS / "studio.png", clip=clip)
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
     notebook.screenshot("gallery-dark")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
     page.locator(".kg-pic").last.click()
