@@ -70,10 +70,10 @@ def test_every_slug_ends_with_its_kind_of_result_on_disk(handles: dict[str, Task
     expected = catalogue[slug].asset_kind
     assert task.assets[0].kind is expected, "the catalogue's category says what comes out"
     for asset in task.assets:
-        check_file(asset.path, asset.kind, asset.error)
+        look_at_file(asset.path, asset.kind, asset.error)
 
 
-def check_file(path: Path | None, kind: AssetKind, error: str | None) -> None:
+def look_at_file(path: Path | None, kind: AssetKind, error: str | None) -> None:
     assert error is None
     assert path is not None
     head = path.read_bytes()[:16]
