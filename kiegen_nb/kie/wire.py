@@ -225,10 +225,7 @@ def read_credits(response: httpx.Response) -> float:
     Raises:
         ServiceError: with the reason.
     """
-    envelope = read_envelope(response)
-    if envelope.code != OK:
-        raise error_of(envelope)
-    balance = number(envelope.data)
+    balance = number(read_data(response))
     if balance is None:
         raise UnreadableAnswer("the balance is not a number", code=OK)
     return balance

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from kiegen_nb.engine.database import Database
-from kiegen_nb.engine.engine import Engine
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.transitions import Accepted, Submitting
 from kiegen_nb.errors import KeyRefused, TaskTimeout
-from kiegen_nb.kie.client import KieClient
 from kiegen_nb.kie.models.imagen4 import imagen4
 from kiegen_nb.tasks import TIMEOUT, Activity, AssetKind, TaskStatus
-from tests.support.fake_kie import PATIENCE, RUNNING, START, FakeClock, Kie, envelope
+from tests.support.fake_kie import PATIENCE, RUNNING, START, FakeClock, Kie, envelope, settle, submit, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.handle import TaskHandle
 
 DONE = envelope({"state": "success", "resultJson": '{"resultObject": {"ok": 1}}', "creditsConsumed": 4})
@@ -47,60 +40,6 @@ BAD_LOOKS = {
     "nested": httpx.Response(200, content=b"[" * 200_000),
     "a mistake": RuntimeError("a library's mistake"),
 }
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def kie(clock: FakeClock) -> Kie:
-    return Kie(clock)
-
-
-@pytest.fixture
-def make_engine(clock: FakeClock, kie: Kie, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """Makes engines on one store and one service; closes them at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def make(poll_interval: float = 3.0) -> Engine:
-            engine = Engine(
-                KieClient(SecretStr("key"), "https://api.kie.ai", transport=kie.transport),
-                Database(str(tmp_path / "store.sqlite3")),
-                poll_interval=poll_interval,
-                output_dir=tmp_path / "output",
-                user_agent="test",
-                clock=clock,
-            )
-            stack.callback(engine.close)
-            return engine
-
-        yield make
-
-
-@pytest.fixture
-def engine(make_engine: Callable[..., Engine]) -> Engine:
-    return make_engine()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something another thread does; fail if it never does."""
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        pause.wait(0.005)
-
-
-def submit(engine: Engine, prompt: str = "a", **options: Any) -> TaskHandle:
-    return engine.submit(engine.service.prepare(imagen4(prompt)), prompt_id="default", **options)
-
-
-def settle(engine: Engine) -> None:
-    """Let everything that can happen now happen: some rounds through the loop and the store."""
-    for _ in range(3):
-        engine.thread.run(engine.service.credits())
-        engine._database.write(lambda _: None).result(PATIENCE)
 
 
 def accepted(engine: Engine, prompt: str = "a") -> TaskHandle:

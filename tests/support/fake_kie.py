@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from kiegen_nb.kie.models.imagen4 import imagen4
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kiegen_nb.engine.engine import Engine
+    from kiegen_nb.engine.handle import TaskHandle
 
 PATIENCE = 20.0
 START = 1_800_000_000.0
@@ -96,3 +103,22 @@ def envelope(data: object, code: int = 200, msg: str = "success") -> httpx.Respo
 
 
 RUNNING = envelope({"state": "generating"})
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something another thread does; fail if it never does."""
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        pause.wait(0.005)
+
+
+def submit(engine: Engine, prompt: str = "a", **options: Any) -> TaskHandle:
+    return engine.submit(engine.service.prepare(imagen4(prompt)), prompt_id="default", **options)
+
+
+def settle(engine: Engine) -> None:
+    """Let everything that can happen now happen: some rounds through the loop and the store."""
+    for _ in range(3):
+        engine.thread.run(engine.service.credits())
+        engine._database.write(lambda _: None).result(PATIENCE)

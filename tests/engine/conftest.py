@@ -1,0 +1,53 @@
+"""An engine on a real store, with scripted answers and time that stands still."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from kiegen_nb.engine.database import Database
+from kiegen_nb.engine.engine import Engine
+from kiegen_nb.kie.client import KieClient
+from tests.support.fake_kie import FakeClock, Kie
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def kie(clock: FakeClock) -> Kie:
+    return Kie(clock)
+
+
+@pytest.fixture
+def make_engine(clock: FakeClock, kie: Kie, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Makes engines on one store and one service; closes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(poll_interval: float = 3.0) -> Engine:
+            engine = Engine(
+                KieClient(SecretStr("key"), "https://api.kie.ai", transport=kie.transport),
+                Database(str(tmp_path / "store.sqlite3")),
+                poll_interval=poll_interval,
+                output_dir=tmp_path / "output",
+                user_agent="test",
+                clock=clock,
+            )
+            stack.callback(engine.close)
+            return engine
+
+        yield make
+
+
+@pytest.fixture
+def engine(make_engine: Callable[..., Engine]) -> Engine:
+    return make_engine()
