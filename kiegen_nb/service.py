@@ -83,6 +83,8 @@ class Outcome:
         message: one or two sentences about a failure, ready to be shown.
         credits_consumed: what it cost, where the service says so.
         retry_after: seconds to wait before the next try, where the service says so.
+        took: seconds from the request to the result, where the service says so.
+        is_about_task: with UNCLEAR, whether the service did answer, only that it has no such task (yet).
     """
 
     kind: OutcomeKind
@@ -95,6 +97,8 @@ class Outcome:
     message: str = ""
     credits_consumed: float | None = None
     retry_after: float | None = None
+    took: float | None = None
+    is_about_task: bool = False
 
 
 class Service(Protocol):
@@ -130,6 +134,15 @@ class Service(Protocol):
 
     def look_interval(self, task: GenerationTask, default: float) -> float:
         """Return the seconds between two looks: the default, or more where the service asks for it."""
+
+    def usual_time(self, task: GenerationTask) -> tuple[float, float]:
+        """Return a first guess at how long such a task takes: two numbers of seconds, most lie between them."""
+
+    async def fresh_url(self, task: GenerationTask, url: str) -> str | None:
+        """Return a new link to a task's result whose own died, None if there is none.
+
+        Never raises for what the network or the service does.
+        """
 
     async def credits(self) -> float:
         """Return the account's balance in credits.

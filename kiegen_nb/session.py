@@ -3,54 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import SecretStr
 
-from kiegen_nb.engine.database import Database, store_url
-from kiegen_nb.engine.engine import Engine
 from kiegen_nb.engine.loop import awaited
 from kiegen_nb.engine.query import query_keys
-from kiegen_nb.errors import InvalidParams, MissingKey, SessionClosed
+from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
-from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.refresh import fetch
-from kiegen_nb.launcher import sandbox_url, stop_sandbox
-from kiegen_nb.settings import KIE_BASE_URL, SANDBOX_KEY, Settings, data_folder, is_loopback, load_settings
+from kiegen_nb.settings import load_settings
+from kiegen_nb.sharing import shared_engine
 from kiegen_nb.tasks import GenerationTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.engine.health import Health
+    from kiegen_nb.engine.journal import EventStream
     from kiegen_nb.engine.query import TaskQuery
     from kiegen_nb.engine.state import QueryState
     from kiegen_nb.errors import TaskError
     from kiegen_nb.kie.catalogue import Catalogue
     from kiegen_nb.kie.models.base import FollowUp, KieParams
 
-_SANDBOX_ACCOUNT = "sandbox"
 _MAX_PROMPT_ID = 200
 _CATALOGUE = "catalogue"
-
-
-class _Shared:
-    """One engine and how many sessions use it."""
-
-    def __init__(self, engine: Engine, client: KieClient, sandbox_file: Path | None) -> None:
-        self.engine = engine
-        self.client = client
-        self.sandbox_file = sandbox_file
-        self.users = 0
-
-
-_engines: dict[tuple[str, str], _Shared] = {}
-_lock = threading.RLock()
 
 
 class Session:
@@ -68,6 +51,10 @@ class Session:
         output_dir: where results are saved; else ``KIEGEN_OUTPUT_DIR``, else ``./kiegen_output``.
         poll_interval: seconds between two looks at a pending task; else ``KIEGEN_POLL_INTERVAL``, else 3.
         sandbox: True uses the sandbox whatever keys there are; False forbids it.
+        create_limit: requests that make a task, per window; else ``KIEGEN_CREATE_LIMIT``, else 20; 0 is no limit. Kie
+            drops what is beyond an account's limit, so every kernel on the store shares it.
+        create_window: that window's seconds; else ``KIEGEN_CREATE_WINDOW``, else 10.
+        look_limit: looks per second, shared in the same way; else ``KIEGEN_LOOK_LIMIT``, else 9; 0 is no limit.
 
     Raises:
         ConfigurationError: a setting is unusable; the message names it.
@@ -90,7 +77,11 @@ class Session:
         output_dir: str | Path | None = None,
         poll_interval: float | None = None,
         sandbox: bool | None = None,
+        create_limit: int | None = None,
+        create_window: float | None = None,
+        look_limit: float | None = None,
     ) -> None:
+        self._lock = threading.Lock()
         self._closed = True  # until everything below went well
         settings = load_settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
@@ -99,10 +90,11 @@ class Session:
             database_url=None if database_url is None else str(database_url),
             output_dir=output_dir,
             poll_interval=poll_interval,
+            create_limit=create_limit,
+            create_window=create_window,
+            look_limit=look_limit,
         )
-        with _lock:
-            self._key, self._shared = _share(settings, sandbox=sandbox)
-            self._shared.users += 1
+        self._shared = shared_engine(settings, sandbox=sandbox)
         self._engine = self._shared.engine
         self._client = self._shared.client
         self._closed = False
@@ -241,6 +233,30 @@ class Session:
         self._check_open()
         return self._engine.subscribe(_checked_prompt_id(prompt_id), callback)
 
+    def events(self, prompt_id: str | None = None) -> EventStream:
+        """Return what happens from now on, as an async iterator, for logs and dashboards.
+
+        It ends when the session is closed; a stream nobody holds any more costs nothing.
+
+        Args:
+            prompt_id: only this group; None for all of them.
+
+        Example:
+            >>> async for event in session.events():  # doctest: +SKIP
+            ...     print(event)
+        """
+        self._check_open()
+        return self._engine.events(None if prompt_id is None else _checked_prompt_id(prompt_id))
+
+    def health(self) -> Health:
+        """Return what the engine is doing right now and what holds it back: looks per second, budget, pauses.
+
+        Raises:
+            StoreError: the task store could not be read.
+        """
+        self._check_open()
+        return self._engine.health()
+
     def on_display(self, function: Callable[..., object], *args: object) -> None:
         """Run a function on the display thread, the one thread that writes to galleries."""
         self._engine.display.post(function, *args)
@@ -297,15 +313,11 @@ class Session:
 
     def close(self) -> None:
         """Stop using the engine; the last session to close ends it. Tasks stay in the store."""
-        with _lock:
+        with self._lock:
             if self._closed:
                 return
             self._closed = True
-            self._shared.users -= 1
-            if self._shared.users > 0:
-                return
-            _engines.pop(self._key, None)
-        _close_shared(self._shared)
+        self._shared.leave()
 
     async def aclose(self) -> None:
         """Do the same as `close`, awaitable."""
@@ -331,58 +343,6 @@ class Session:
     def _check_open(self) -> None:
         if self._closed:
             raise SessionClosed("This session is closed. Make a new one with Session().")
-
-
-def _share(settings: Settings, *, sandbox: bool | None) -> tuple[tuple[str, str], _Shared]:
-    """Return the engine for these settings, made if there is none; under the lock."""
-    use_sandbox = sandbox or (sandbox is None and settings.api_key is None and settings.base_url is None)
-    default = data_folder() / ("sandbox.sqlite3" if use_sandbox else "kie.sqlite3")
-    url = store_url(settings.database_url or str(default))
-    sandbox_file = None
-    if use_sandbox:
-        store_file = Path(url.database or "") if url.get_backend_name() == "sqlite" else default
-        sandbox_file = store_file.with_name(f"{store_file.stem}-server.sqlite3")
-        key, base_url, account = SecretStr(SANDBOX_KEY), sandbox_url(sandbox_file), _SANDBOX_ACCOUNT
-    else:
-        base_url = settings.base_url or KIE_BASE_URL
-        if settings.api_key is None and not is_loopback(base_url):
-            raise MissingKey
-        key = settings.api_key or SecretStr(SANDBOX_KEY)
-        account = account_name(key, base_url)
-    name = (url.render_as_string(hide_password=False), account)
-    shared = _engines.get(name)
-    output_dir = settings.output_dir.expanduser().absolute()
-    if shared is None:
-        database = Database(name[0])
-        service = KieClient(key, base_url, account=account)
-        engine = Engine(
-            service,
-            database,
-            poll_interval=settings.poll_interval,
-            output_dir=output_dir,
-            user_agent=USER_AGENT,
-        )
-        shared = _engines[name] = _Shared(engine, service, sandbox_file)
-    else:
-        # The cell was changed and run again: its newest settings count.
-        shared.engine.poll_interval = settings.poll_interval
-        shared.engine.output_dir = output_dir
-    return name, shared
-
-
-def _close_shared(shared: _Shared) -> None:
-    shared.engine.close()
-    if shared.sandbox_file is not None:
-        stop_sandbox(shared.sandbox_file)
-
-
-@atexit.register
-def _close_all() -> None:
-    with _lock:
-        everything = list(_engines.values())
-        _engines.clear()
-    for shared in everything:
-        _close_shared(shared)
 
 
 def _checked_prompt_id(prompt_id: object) -> str:

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         database_url: ``KIEGEN_DATABASE_URL``, an SQLAlchemy URL or a path to an SQLite file.
         output_dir: ``KIEGEN_OUTPUT_DIR``, where result files go.
         poll_interval: ``KIEGEN_POLL_INTERVAL``, seconds between two looks at a pending task.
+        create_limit: ``KIEGEN_CREATE_LIMIT``, requests per window that make a task; 0 is no limit. Kie allows 20.
+        create_window: ``KIEGEN_CREATE_WINDOW``, that window's seconds.
+        look_limit: ``KIEGEN_LOOK_LIMIT``, looks per second; 0 is no limit. Kie's strictest figure is 10.
     """
 
     model_config = SettingsConfigDict(
@@ -46,6 +49,9 @@ class Settings(BaseSettings):
     database_url: str | None = None
     output_dir: Path = Path("kiegen_output")
     poll_interval: float = Field(default=3.0, gt=0)
+    create_limit: int = Field(default=20, ge=0)
+    create_window: float = Field(default=10.0, gt=0)
+    look_limit: float = Field(default=9.0, ge=0)
 
     @field_validator("base_url", "upload_url")
     @classmethod

@@ -115,6 +115,7 @@ class GenerationTask(_Record):
         completed_at: when the outcome was known, UTC.
         assets: the results, in the service's order.
         credits_consumed: what the service says it cost, None while unknown.
+        took: seconds from the request to the result, as the service says, else as seen; None without a result.
         repeat: which of several identical requests this is, from 0.
         attempt: how often this request was asked anew on purpose, from 0.
         parent_id: the task this one follows up, if any.
@@ -139,6 +140,7 @@ class GenerationTask(_Record):
     completed_at: datetime | None = None
     assets: tuple[Asset, ...] = ()
     credits_consumed: float | None = None
+    took: float | None = None
     repeat: int = 0
     attempt: int = 0
     parent_id: str | None = None

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 FAKE_KEY = "test-key-4711-must-never-be-seen"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add this project's own options."""
+    group = parser.getgroup("kiegen_nb")
+    group.addoption("--full", action="store_true", help="repeat the random tests more often: some minutes longer")
+    group.addoption("--seed", type=int, help="repeat the random tests of a run that printed this number")
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's settings, and none writes into the repository or the home folder."""

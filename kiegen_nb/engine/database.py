@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
@@ -31,8 +31,18 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
+_NEXT_REVISION = (
+    update(schema.meta)
+    .where(schema.meta.c.name == "revision")
+    .values(value=schema.meta.c.value + 1)
+    .returning(schema.meta.c.value)
+)
+
+
 class Database:
     """A store's database: short reads from any thread, writes on one thread, several to a transaction.
+
+    Every write transaction has a number of its own, the revision: it is one more than the last one's, whoever wrote.
 
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
@@ -89,7 +99,8 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> Future[T]:
         """Run a function inside a write transaction on the writer thread.
 
-        The future ends after the commit. An error undoes this function's changes only.
+        The future ends after the commit. An error undoes this function's changes only: where several share a
+        transaction, it is undone as a whole and each function runs again in one of its own.
         """
         future: Future[T] = Future()
         if self._closed.is_set():
@@ -97,6 +108,11 @@ class Database:
         else:
             self._queue.put((work, future))
         return future
+
+    @staticmethod
+    def revision(connection: Connection) -> int:
+        """Return the revision of the write transaction a function runs in."""
+        return int(connection.info["revision"])
 
     def insert_ignore(self, table: Any) -> Any:
         """Return an INSERT that does nothing where a unique key is taken."""
@@ -128,19 +144,17 @@ class Database:
                 break
 
     def _write_batch(self, batch: list[tuple[Callable[[Connection], Any], Future[Any]]]) -> None:
-        done: list[tuple[Future[Any], Any]] = []
         try:
             with self._writer.begin() as connection:
-                for work, future in batch:
-                    try:
-                        with connection.begin_nested():
-                            done.append((future, work(connection)))
-                    except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-                        fail(future, _friendly(error, self.name))
-        except Exception as error:  # noqa: BLE001 - the commit failed, so nobody's change happened
-            for _, future in batch:
-                if not future.done():
-                    fail(future, _friendly(error, self.name))
+                # First of all, so that on PostgreSQL, too, one kernel writes at a time.
+                connection.info["revision"] = connection.execute(_NEXT_REVISION).scalar_one()
+                done = [(future, work(connection)) for work, future in batch]
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+            if len(batch) == 1:
+                fail(batch[0][1], _friendly(error, self.name))
+                return
+            for one in batch:
+                self._write_batch([one])
         else:
             for future, value in done:
                 fulfil(future, value)
@@ -194,11 +208,17 @@ def _file_system(folder: Path) -> str:
 
 
 def _migrate(connection: Connection) -> None:
-    schema.metadata.create_all(connection)
-    found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
+    version = schema.meta.c.name == "schema"
+    schema.meta.create(connection, checkfirst=True)
+    found = connection.execute(select(schema.meta.c.value).where(version)).scalar()
     if found is None:
+        schema.metadata.create_all(connection)
         connection.execute(schema.meta.insert(), [{"name": "schema", "value": schema.SCHEMA_VERSION}])
         connection.execute(schema.meta.insert(), [{"name": "revision", "value": 0}])
+    elif found < schema.SCHEMA_VERSION:
+        schema.metadata.create_all(connection)  # tables that are new; those that grew are altered
+        schema.upgrade(connection, found)
+        connection.execute(update(schema.meta).where(version).values(value=schema.SCHEMA_VERSION))
     elif found > schema.SCHEMA_VERSION:
         raise StoreTooNew(
             f"This store has schema {found}, written by a newer kiegen_nb; this one knows {schema.SCHEMA_VERSION}. "

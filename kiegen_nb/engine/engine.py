@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.clock import Clock, SystemClock, as_datetime
-from kiegen_nb.engine.handle import TaskHandle, outcome
+from kiegen_nb.engine.handle import TaskHandle, call_back
+from kiegen_nb.engine.health import Health, take_stock
+from kiegen_nb.engine.history import History
+from kiegen_nb.engine.journal import EventStream, Journal, TaskEvent, note
+from kiegen_nb.engine.keeper import Keeper
+from kiegen_nb.engine.limits import Limits
 from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.submission import Submitter
-from kiegen_nb.engine.transitions import Cancelled, Saved, Saving, Unconfirmed, apply
+from kiegen_nb.engine.transitions import Cancelled, Saved, Saving, apply
 from kiegen_nb.engine.waiting import Board
 from kiegen_nb.errors import KiegenError, SessionClosed, TaskError, WrongThread
 from kiegen_nb.tasks import CANCELLED, Activity, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from kiegen_nb.engine.database import Database
@@ -32,12 +36,21 @@ if TYPE_CHECKING:
     from kiegen_nb.service import Request, Service
     from kiegen_nb.tasks import GenerationTask
 
-log = logging.getLogger("kiegen_nb")
-
-FOLLOW_SECONDS = 2.0  # between two looks at the store while another kernel works on it, and two lease renewals
 DISPLAY_PACE = 0.25  # least seconds between two updates of one gallery
 CLOSE_PATIENCE = 0.8  # seconds a create in flight gets to be answered when the session closes
-LOST_PROCESS = "The process that sent it ended before an answer came."
+_STEPS = {
+    "submitting": "submit.marked",
+    "requeued": "submit.requeued",
+    "accepted": "submit.accepted",
+    "refused": "submit.refused",
+    "unconfirmed": "submit.unconfirmed",
+    "running": "look.running",
+    "paused": "task.paused",
+    "succeeded": "task.succeeded",
+    "failed": "task.failed",
+    "saved": "save.stored",
+}
+"""What a stored change is called in the log; the others are called ``task.`` and their own name."""
 
 
 class Engine:
@@ -49,6 +62,9 @@ class Engine:
         poll_interval: seconds between two looks at a task.
         output_dir: where results are saved.
         user_agent: what result hosts are told.
+        create_limit: requests per window that make a task; 0 is no limit.
+        create_window: seconds.
+        look_limit: looks per second; 0 is no limit.
         clock: time and chance.
     """
 
@@ -60,6 +76,9 @@ class Engine:
         poll_interval: float,
         output_dir: Path,
         user_agent: str,
+        create_limit: int = 20,
+        create_window: float = 10.0,
+        look_limit: float = 9.0,
         clock: Clock | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
@@ -68,28 +87,38 @@ class Engine:
         self.output_dir = output_dir
         self._database = database
         self.store = Store(database, service.account, self.clock)
+        self.limits = Limits(database, service.account, self.clock)
+        self.set_limits(create_limit, create_window, look_limit)
+        self.history = History(self.store.durations, service.usual_time)
+        self.journal = Journal()
         self.thread = LoopThread("kiegen-engine")
         self.callbacks = SerialThread("kiegen-callbacks")
         self.display = SerialThread("kiegen-display")
         self.hub = QueryHub(self.thread, self.store.by_prompt, lambda: service.is_sandbox)
         self._submitter = Submitter(self, service)
         self._poller = Poller(self, service)
-        self._media = MediaSaver(self.clock, user_agent=user_agent, allow_local=service.is_local)
+        self._keeper = Keeper(self)
+        self._media = MediaSaver(
+            self.clock, user_agent=user_agent, allow_local=service.is_local, fresh_url=service.fresh_url
+        )
         self.board = Board(self.display.post)
         self.current = self.board.current
         self.answered = self.board.answered
         self._lock = threading.Lock()  # guards _closed and _unsent
         self._saving: set[str] = set()
         self._unsent: set[str] = set()  # queued and ours, but a full disk or the like ended their sending
-        self._stir = asyncio.Event()
-        self._revision = 0
         self._closed = False
         wait_for(self.thread.submit(self._start()))
 
     async def _start(self) -> None:
-        self._revision = await asyncio.to_thread(self.store.revision)
         self.thread.spawn(self._poller.run())
-        self.thread.spawn(self._keep())
+        self.thread.spawn(self._keeper.run())
+
+    def set_limits(self, create_limit: int, create_window: float, look_limit: float) -> None:
+        """Set the account's limits for this process; 0 is no limit."""
+        self.limits.creates = create_limit or None
+        self.limits.window = create_window
+        self.limits.looks = look_limit or None
 
     # What a session asks, on any thread.
 
@@ -106,6 +135,7 @@ class Engine:
     ) -> TaskHandle:
         """Find the newest identical request, or store a new one and send it."""
         self._check_open()
+        note("submit.asked", None, request.api_model)
         if self.thread.is_current:
             raise WrongThread("submit() waits for the store; call it from a cell, a callback or a thread of your own.")
         found: Future[tuple[GenerationTask, bool]] = self.store.find_or_insert(
@@ -121,12 +151,14 @@ class Engine:
             # Interrupted in these few milliseconds: the row is kept, and sent when the cell runs again.
             found.add_done_callback(self._keep_back)
             raise
+        if ours:
+            note("submit.stored", task.id)
         ours = ours or self._try_again(task.id)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
         self.on_loop(self._adopt, task, request if ours else None, context.copy())
         if on_success is not None or on_error is not None:
-            self._call_back(task.id, on_success, on_error, context)
+            call_back(self.board, self.callbacks, task.id, on_success, on_error, context)
         return handle
 
     def resume(self) -> list[TaskHandle]:
@@ -140,7 +172,7 @@ class Engine:
             try:
                 request = self.service.prepare(task.provider_params)
             except KiegenError as error:
-                log.warning("task %s cannot be sent any more: %s", task.id, error)
+                note("submit.impossible", task.id, str(error))
                 continue
             self.on_loop(self._adopt, task, request, contextvars.copy_context())
             handles.append(TaskHandle(self, task))
@@ -156,6 +188,18 @@ class Engine:
         """Return a handle for a task of the store."""
         self.on_loop(self._adopt, task, None, contextvars.copy_context())
         return TaskHandle(self, task)
+
+    def events(self, prompt_id: str | None) -> EventStream:
+        """Return a stream of what happens from now on, in one group or in all."""
+        self._check_open()
+        return self.journal.open(prompt_id)
+
+    def health(self) -> Health:
+        """Return what is going on, and what holds it back."""
+        self._check_open()
+        return take_stock(
+            self.service, self._database.name, self.limits, self._poller, self._submitter, len(self._saving)
+        )
 
     def invalidate(self, prompt_id: str | None) -> None:
         """Have a watched group (None: all of them) read again."""
@@ -199,10 +243,11 @@ class Engine:
                 return
             self._closed = True
         self.board.close()
+        self.journal.close()
         try:
             wait_for(self.thread.submit(self._finish()), CLOSE_PATIENCE + 1.0)
         except TimeoutError:
-            log.warning("the engine did not end in time")
+            note("engine.late", None, "the engine did not end in time")
         self.thread.stop(patience=1.0)
         self._database.close()
         self.display.stop(patience=0.2)
@@ -216,12 +261,49 @@ class Engine:
         if known is not None and apply(known, event) is known:
             return known  # nothing new: no write, no message
         before, after = await asyncio.wrap_future(self.store.apply(task_id, event))
-        self._remember(after)
+        name = type(event).__name__.lower()
         if after is not before:
-            log.debug("task %s: %s", task_id, type(event).__name__)
+            self.remember(after, name)
+            note(_STEPS.get(name, f"task.{name}"), task_id, after.fail_msg or after.note or "", state=after.state)
+        else:
+            self.remember(after, "followed")
         if after.activity is Activity.SAVING and before.activity is not Activity.SAVING:
-            self._start_saving(after)
+            self.save(after)
         return after
+
+    def remember(self, task: GenerationTask, name: str) -> None:
+        """Take in a task as it is in the store, and tell everybody who follows it.
+
+        Args:
+            task: the task.
+            name: what happened, as in `TaskEvent.name`.
+        """
+        known = self.current(task.id)
+        self.hub.publish(task)
+        self.board.put(task)
+        if task != known:
+            self.journal.tell(TaskEvent(as_datetime(self.clock.time()), name, task))
+
+    async def watch(self, task: GenerationTask) -> None:
+        """Look after an accepted task of an earlier process, at once."""
+        await self.history.load(task.api_model)
+        self._poller.add(task)
+
+    def save(self, task: GenerationTask) -> None:
+        """Fetch the files of a task that has succeeded."""
+        if task.id not in self._saving:
+            self._saving.add(task.id)
+            self.thread.spawn(self._save(task))
+
+    @property
+    def sending(self) -> frozenset[str]:
+        """The ids of the tasks on their way to the service."""
+        return self._submitter.sending
+
+    @property
+    def busy_with(self) -> frozenset[str]:
+        """The ids of the tasks this process works on itself."""
+        return self._poller.watching | self._submitter.sending | self._saving
 
     def look_failed(self, task_id: str, error: Exception | None) -> None:
         """Take in that a look at a task failed, or (None) works again."""
@@ -233,31 +315,23 @@ class Engine:
 
     def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
         if self.current(task.id) is None:
-            self._remember(task)
-        self._stir.set()
+            self.remember(task, "queued" if request is not None else "followed")
+        self._keeper.stir()
         if request is not None:
             context.run(self.thread.spawn, self._send(task, request))
-
-    def _remember(self, task: GenerationTask) -> None:
-        self.hub.publish(task)
-        self.board.put(task)
 
     async def _send(self, task: GenerationTask, request: Request) -> None:
         try:
             await self._submitter.send(task, request)
+            await self.history.load(task.api_model)
         except KiegenError as error:
-            log.warning("task %s was not sent: %s", task.id, error)
+            note("store.trouble", task.id, f"not sent: {error}")
             self.look_failed(task.id, error)
             with self._lock:
                 self._unsent.add(task.id)
         sent = self.current(task.id)
         if sent is not None and sent.activity is Activity.WATCHING:
-            self._poller.add(sent)
-
-    def _start_saving(self, task: GenerationTask) -> None:
-        if task.id not in self._saving:
-            self._saving.add(task.id)
-            self.thread.spawn(self._save(task))
+            self._poller.add(sent, accepted=self.clock.time())
 
     async def _save(self, task: GenerationTask) -> None:
         try:
@@ -273,7 +347,7 @@ class Engine:
             task = self.current(task_id) or await asyncio.to_thread(self.store.get, task_id)
             if task is None:
                 return
-            self._remember(task)
+            self.remember(task, "followed")
             if task.status is TaskStatus.SUCCESS:
                 if any(asset.path is None or not asset.path.exists() for asset in task.assets):
                     await self.dispatch(task_id, Saving())
@@ -294,39 +368,6 @@ class Engine:
         await asyncio.gather(*looks)
         return await self.hub.load(prompt_id)
 
-    async def _keep(self) -> None:
-        """Keep leases, take over what nobody looks after, follow other kernels. Idle while nothing is pending."""
-        while True:
-            self._stir.clear()
-            try:
-                busy = await self._tend()
-            except KiegenError as error:
-                log.warning("the store could not be tended: %s", error)
-                busy = True
-            await self.clock.wait(self._stir, FOLLOW_SECONDS if busy else None)
-            if self._stir.is_set():
-                # A burst of submissions is one round, not one each.
-                await self.clock.sleep(0.05)
-
-    async def _tend(self) -> bool:
-        for task in await asyncio.wrap_future(self.store.take_over()):
-            if task.id in self._submitter.sending:
-                continue  # ours after all: this machine slept past its own lease
-            self._remember(task)
-            if task.activity is Activity.SUBMITTING:
-                now = as_datetime(self.clock.time())
-                await self.dispatch(task.id, Unconfirmed(now, LOST_PROCESS))
-            elif task.activity is Activity.SAVING:
-                self._start_saving(task)
-            else:
-                self._poller.add(task, at_once=True)
-        self._revision, changed = await asyncio.to_thread(self.store.changed_since, self._revision)
-        ours = self._poller.watching | self._submitter.sending | self._saving
-        for task in changed:
-            if task.id not in ours:
-                self._remember(task)
-        return await asyncio.to_thread(self.store.is_busy)
-
     def _probe_once(self) -> None:
         if self.hub.credits is None:
             self.thread.spawn(self._probe())
@@ -336,7 +377,7 @@ class Engine:
         try:
             self.hub.credits = await self.service.credits()
         except KiegenError as error:
-            log.debug("the balance is not known: %s", error)
+            note("credits.unknown", None, str(error))
         self.hub.touch_all()
 
     async def _finish(self) -> None:
@@ -354,31 +395,6 @@ class Engine:
         await self.service.close()
         await self._media.close()
 
-    def _call_back(
-        self,
-        task_id: str,
-        on_success: Callable[[GenerationTask], object] | None,
-        on_error: Callable[[TaskError], object] | None,
-        context: contextvars.Context,
-    ) -> None:
-        def finished(future: Future[GenerationTask]) -> None:
-            if future.exception() is None:
-                self.callbacks.post(tell, future.result(), context=context)
-
-        def tell(task: GenerationTask) -> None:
-            try:
-                outcome(task)
-            except TaskError as error:
-                if on_error is not None:
-                    on_error(error)
-            else:
-                if on_success is not None:
-                    on_success(task)
-
-        done: Future[GenerationTask] = Future()
-        done.add_done_callback(finished)
-        self.board.when_finished(task_id, done)
-
     def _keep_back(self, found: Future[tuple[GenerationTask, bool]]) -> None:
         if found.cancelled() or found.exception() is not None:
             return
@@ -386,7 +402,7 @@ class Engine:
         if ours:
             with self._lock:
                 self._unsent.add(task.id)
-            self.on_loop(self._remember, task)
+            self.on_loop(self.remember, task, "queued")
 
     def _try_again(self, task_id: str) -> bool:
         with self._lock:

@@ -11,8 +11,11 @@ from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextvars import Context
 
     from kiegen_nb.engine.engine import Engine
+    from kiegen_nb.engine.loop import SerialThread
+    from kiegen_nb.engine.waiting import Board
 
 
 class TaskHandle:
@@ -109,3 +112,32 @@ def outcome(task: GenerationTask) -> GenerationTask:
     message = f"{task.api_model}, task {task.id[:8]}: {task.fail_msg or task.fail_code or 'failed'}"
     kinds: dict[str | None, type[TaskError]] = {UNCONFIRMED: TaskUnconfirmed, TIMEOUT: TaskTimeout}
     raise kinds.get(task.fail_code, TaskFailed)(task, message)
+
+
+def call_back(
+    board: Board,
+    thread: SerialThread,
+    task_id: str,
+    on_success: Callable[[GenerationTask], object] | None,
+    on_error: Callable[[TaskError], object] | None,
+    context: Context,
+) -> None:
+    """Call one of two functions on a thread, in a context, once a task is finished."""
+
+    def finished(future: Future[GenerationTask]) -> None:
+        if future.exception() is None:
+            thread.post(tell, future.result(), context=context)
+
+    def tell(task: GenerationTask) -> None:
+        try:
+            outcome(task)
+        except TaskError as error:
+            if on_error is not None:
+                on_error(error)
+        else:
+            if on_success is not None:
+                on_success(task)
+
+    done: Future[GenerationTask] = Future()
+    done.add_done_callback(finished)
+    board.when_finished(task_id, done)

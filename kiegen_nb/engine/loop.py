@@ -7,14 +7,15 @@ import contextvars
 import logging
 import queue
 import threading
+import weakref
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kiegen_nb.errors import SessionClosed, WrongThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 log = logging.getLogger("kiegen_nb")
 T = TypeVar("T")
@@ -175,13 +176,38 @@ def fail(future: Future[Any], error: BaseException) -> None:
 async def awaited(future: Future[T]) -> T:
     """Await a future of the engine in any loop; a cancelled wait, or an interrupted cell, ends the waiting only."""
     waiting = asyncio.wrap_future(future)
+    with _kept_awake(asyncio.get_running_loop()):
+        try:
+            await asyncio.wait({waiting})
+            return waiting.result()
+        finally:
+            waiting.cancel()
+
+
+_awake: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
+
+
+@contextmanager
+def _kept_awake(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have a loop wake five times a second, once for all who wait in it.
+
+    ipykernel's interrupt handler does not wake a loop that sleeps in its selector, so an interrupt would wait too.
+    """
+
+    def wake() -> None:
+        if _awake.get(loop):
+            loop.call_later(_PATIENCE, wake)
+        else:
+            _awake.pop(loop, None)
+
+    is_first = loop not in _awake
+    _awake[loop] = _awake.get(loop, 0) + 1
+    if is_first:
+        loop.call_later(_PATIENCE, wake)
     try:
-        while not waiting.done():
-            # ipykernel's interrupt handler does not wake a loop that sleeps in its selector: wake it by ourselves.
-            await asyncio.wait({waiting}, timeout=_PATIENCE)
-        return waiting.result()
+        yield
     finally:
-        waiting.cancel()
+        _awake[loop] -= 1
 
 
 def wait_for(future: Future[T], timeout: float | None = None) -> T:

@@ -1,48 +1,53 @@
-"""Fetches result files: streamed to a temporary file, resumed, checked, renamed; with a thumbnail and a sidecar."""
+"""Saves result files: fetched to a temporary file, checked, named; with a thumbnail and a sidecar."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import json
-import logging
 import os
 import re
+import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin, urlsplit
-
-import httpx
-import tenacity
 
 from kiegen_nb.engine import films, pictures
-from kiegen_nb.engine.formats import HEAD, Found, sniff
+from kiegen_nb.engine.download import Downloader, in_worker
+from kiegen_nb.engine.formats import HEAD, Found, is_cut, sniff
+from kiegen_nb.engine.journal import note
+from kiegen_nb.engine.partial import Origin, Partial
 from kiegen_nb.errors import MediaError
 from kiegen_nb.tasks import Asset, AssetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
+
+    import httpx
 
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.tasks import GenerationTask
 
-log = logging.getLogger("kiegen_nb")
 T = TypeVar("T")
-MAX_BYTES = 4 * 1024**3
-MAX_REDIRECTS = 5
-ATTEMPTS = 4
-_CHUNK = 256 * 1024
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+ADVICE = "session.refresh(task), or Retry on its card, tries again."
 _ENDINGS = {AssetKind.DATA: "json", AssetKind.TEXT: "txt"}
-_PARTIAL = 206
-_RANGE_NOT_SATISFIABLE = 416
-_GONE = frozenset({401, 403, 404, 410})
+_PAUSE, _PATIENCE = 1.0, 600  # seconds between two looks at a file another kernel is fetching, and how many looks
 
 
-class _Interrupted(MediaError):
-    """The connection ended early; asking for the rest can help."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One result and its place; ``stem`` is its path but for the ending."""
+
+    task: GenerationTask
+    number: int
+    asset: Asset
+    stem: Path
+
+    def note(self, event: str, message: str = "", **data: object) -> None:
+        note(event, self.task.id, message, asset=self.number, **data)
 
 
 class MediaSaver:
@@ -52,6 +57,7 @@ class MediaSaver:
         clock: for the waits between tries.
         user_agent: what result hosts are told; they turn some clients away.
         allow_local: whether results may come from this machine, because the service itself does.
+        fresh_url: asks the service for a fresh link to a result whose own died; None where it has none.
         transport: replaces the network; the seam for tests.
     """
 
@@ -61,20 +67,15 @@ class MediaSaver:
         *,
         user_agent: str,
         allow_local: bool,
+        fresh_url: Callable[[GenerationTask, str], Awaitable[str | None]] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._clock = clock
-        self._allow_local = allow_local
-        # A client of its own, without the key: result hosts are not the service.
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=_TIMEOUT,
-            headers={"User-Agent": user_agent},
-            follow_redirects=False,
-            trust_env=not allow_local,
-        )
+        self._fresh_url = fresh_url
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="kiegen-media")
-        self._turns = asyncio.Semaphore(4)
+        self._downloader = Downloader(
+            clock, self._workers, user_agent=user_agent, allow_local=allow_local, transport=transport
+        )
 
     async def save(self, task: GenerationTask, assets: Sequence[Asset], output_dir: Path) -> tuple[Asset, ...]:
         """Save what is not saved yet; an asset that fails says why in ``error`` and keeps its URL."""
@@ -82,106 +83,59 @@ class MediaSaver:
 
     async def close(self) -> None:
         """Release connections and workers."""
-        await self._client.aclose()
+        await self._downloader.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def _save(self, task: GenerationTask, number: int, asset: Asset, output_dir: Path) -> Asset:
-        folder = output_dir / safe_name(task.prompt_id)
-        stem = f"{safe_name(task.id)}-{number}"
-        part = folder / f".{stem}.part"
+        job = _Job(task, number, asset, output_dir / safe_name(task.prompt_id) / f"{safe_name(task.id)}-{number}")
         try:
             if await self._in_worker(_is_there, asset.path):
                 return asset
-            await self._in_worker(_make_folder, folder)
-            if asset.url is None:
-                await self._in_worker(_write_data, part, task.result_json)
-            else:
-                async with self._turns:
-                    await self._fetch(asset.url, part)
-            return await self._in_worker(_finish, task, asset, part, folder / stem)
-        except (ValueError, httpx.InvalidURL):
-            return asset.model_copy(update={"error": "The result's address cannot be read."})
+            job.note("save.started")
+            return await self._fetch(job)
         except (MediaError, OSError) as error:
-            return asset.model_copy(update={"error": _reason(error)})
-        except Exception as error:
-            # Whatever a decoder throws at a strange file: the task must come to its end.
-            log.exception("result %s of task %s could not be saved", number, task.id)
-            return asset.model_copy(update={"error": f"The file could not be saved ({type(error).__name__})."})
+            reason = _reason(error)
+            job.note("save.failed", reason)
+        except Exception as error:  # noqa: BLE001 - whatever a decoder throws at a strange file: the task must end
+            reason = f"The file could not be saved ({type(error).__name__})."
+            job.note("save.failed", reason, trace=traceback.format_exc())
+        return asset.model_copy(update={"error": f"{reason} {ADVICE}"})
+
+    async def _fetch(self, job: _Job) -> Asset:
+        part = Partial(job.stem.with_name(f".{job.stem.name}.part"))
+        await self._in_worker(_make_folder, job.stem.parent)
+        try:
+            await self._take(part)
+            source = await self._in_worker(_find, job, part)
+            if source is None:
+                await self._fill(job, part)
+                job.note("save.received", bytes=part.size)
+            return await self._in_worker(_finish, job, part, source or part.path)
+        except asyncio.CancelledError:
+            await self._in_worker(part.leave)  # the session closes; the next one goes on from here
+            raise
+        finally:
+            await self._in_worker(part.drop)
+
+    async def _take(self, part: Partial) -> None:
+        for _ in range(_PATIENCE):
+            if await self._in_worker(part.take):
+                return
+            await self._clock.sleep(_PAUSE)
+        raise MediaError("another kernel has been fetching this file for a long time")
+
+    async def _fill(self, job: _Job, part: Partial) -> None:
+        url = job.asset.url
+        if url is None:
+            await self._in_worker(_write_data, part, job.task.result_json)
+        else:
+            await self._downloader.fetch(url, part, renew=partial(self._renew, job.task, url), tell=job.note)
+
+    async def _renew(self, task: GenerationTask, url: str) -> str | None:
+        return await self._fresh_url(task, url) if self._fresh_url is not None else None
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
-
-    async def _fetch(self, url: str, part: Path) -> None:
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Interrupted),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential(multiplier=1, max=20),
-            sleep=self._clock.sleep,
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                await self._fetch_once(url, part)
-
-    async def _fetch_once(self, url: str, part: Path) -> None:
-        have = await self._in_worker(_size, part)
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        try:
-            for _ in range(MAX_REDIRECTS):
-                await self._check_address(url)
-                async with self._client.stream("GET", url, headers=headers) as response:
-                    if response.is_redirect:
-                        url = urljoin(url, response.headers.get("location", ""))
-                        continue
-                    await self._receive(response, part, have)
-                    return
-        except httpx.HTTPError as error:
-            raise _Interrupted(f"the download broke off ({type(error).__name__})") from None
-        raise MediaError("the result's address leads from one to the next without end")
-
-    async def _receive(self, response: httpx.Response, part: Path, have: int) -> None:
-        status = response.status_code
-        if status == _RANGE_NOT_SATISFIABLE:
-            await self._in_worker(_forget, part)
-            raise _Interrupted("the rest of the file was not to be had; it is fetched from the start")
-        if status in _GONE:
-            raise MediaError(f"the result's address does not work any more (HTTP {status})")
-        if not response.is_success:
-            raise _Interrupted(f"the result host answered HTTP {status}")
-        resumed = status == _PARTIAL and response.headers.get("content-range", "").startswith(f"bytes {have}-")
-        received = have if resumed else 0
-        length = response.headers.get("content-length", "")
-        # A compressed body's length is not the file's.
-        expected = received + int(length) if length.isdigit() and not response.headers.get("content-encoding") else None
-        if (expected or 0) > MAX_BYTES:
-            raise MediaError(f"the result is larger than {MAX_BYTES // 1024**3} GiB")
-        file = await self._in_worker(part.open, "ab" if resumed else "wb")
-        try:
-            async for chunk in response.aiter_bytes(_CHUNK):
-                received += len(chunk)
-                if received > MAX_BYTES:
-                    raise MediaError(f"the result is larger than {MAX_BYTES // 1024**3} GiB")
-                await self._in_worker(file.write, chunk)
-        finally:
-            await self._in_worker(file.close)
-        if expected is not None and received < expected:
-            raise _Interrupted(f"only {received:,} of {expected:,} bytes arrived")
-        if received == 0:
-            raise _Interrupted("an empty file arrived")
-
-    async def _check_address(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise MediaError("the result's address is neither http nor https")
-        if self._allow_local:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(parts.hostname, parts.port or 443)
-        except OSError:
-            raise _Interrupted(f"{parts.hostname} was not found") from None
-        if any(not ipaddress.ip_address(address[4][0]).is_global for address in found):
-            raise MediaError(f"{parts.hostname} is inside a private network; a result does not come from there")
+        return await in_worker(self._workers, function, *args)
 
 
 def safe_name(text: str) -> str:
@@ -192,74 +146,18 @@ def safe_name(text: str) -> str:
     return f"{plain or 'group'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _is_there(path: Path | None) -> bool:
-    return path is not None and path.exists()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _forget(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _write_data(part: Path, result_json: str | None) -> None:
-    result = json.loads(result_json or "{}")
-    text = json.dumps(result.get("resultObject", result), ensure_ascii=False, indent=2)
-    part.write_text(text, encoding="utf-8")
-
-
-def _finish(task: GenerationTask, asset: Asset, part: Path, stem: Path) -> Asset:
-    """Check a complete temporary file, name it, and write what belongs to it."""
-    try:
-        found = inspect(part, asset.kind)
-    except MediaError:
-        part.unlink(missing_ok=True)  # it is whole and wrong: the rest of it would not help
-        raise
-    digest = hashlib.sha256()
-    with part.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        os.fsync(file.fileno())
-    path = stem.with_name(f"{stem.name}.{found.extension}")
-    thumbnail = None
-    if found.kind in {AssetKind.IMAGE, AssetKind.VIDEO}:
-        place = stem.parent / ".thumbnails" / f"{stem.name}.webp"
-        write = pictures.write_thumbnail if found.kind is AssetKind.IMAGE else films.write_poster
-        thumbnail = place if write(part, place) else None
-    saved = asset.model_copy(
-        update={
-            "kind": found.kind,
-            "path": path,
-            "thumbnail": thumbnail,
-            "width": found.width,
-            "height": found.height,
-            "duration": found.duration,
-            "sha256": digest.hexdigest(),
-            "size": part.stat().st_size,
-            "error": None,
-        },
-    )
-    _write_sidecar(task, saved, path)
-    part.replace(path)
-    return saved
-
-
 def inspect(path: Path, expected: AssetKind) -> Found:
     """Return what a file is, by its bytes.
 
     Raises:
-        MediaError: if it should be a picture, video or sound and is not, or cannot be opened safely.
+        MediaError: if it should be a picture, video or sound and is not, is cut, or cannot be opened safely.
     """
     if expected is AssetKind.IMAGE:
         return pictures.inspect(path)
     with path.open("rb") as file:
         kind, extension = sniff(file.read(HEAD)) or (None, "")
+    if is_cut(path):
+        raise MediaError(f"the end of the {kind} is missing")
     if kind is AssetKind.VIDEO:
         return films.inspect(path, extension)
     if kind is AssetKind.AUDIO:
@@ -267,6 +165,93 @@ def inspect(path: Path, expected: AssetKind) -> Found:
     if expected in {AssetKind.VIDEO, AssetKind.AUDIO}:
         raise MediaError(f"what arrived is no {expected}")
     return Found(expected, _ENDINGS.get(expected, "bin"))
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write_data(part: Partial, result_json: str | None) -> None:
+    result = json.loads(result_json or "{}")
+    text = json.dumps(result.get("resultObject", result), ensure_ascii=False, indent=2)
+    part.begin(Origin())
+    part.write(text.encode())
+
+
+def _find(job: _Job, part: Partial) -> Path | None:
+    """Return the file if a process that was killed just before its end left all of it, under whichever name."""
+    if job.asset.url is None:
+        return None
+    for sidecar in job.stem.parent.glob(f"{job.stem.name}.*.json"):
+        try:
+            record = json.loads(sidecar.read_text(encoding="utf-8"))
+            source, size, digest = record["source"], record["size"], record["sha256"]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        for file in (sidecar.with_suffix(""), part.path):
+            if source == job.asset.url and file.is_file() and file.stat().st_size == size and _digest(file) == digest:
+                return file
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finish(job: _Job, part: Partial, source: Path) -> Asset:
+    """Check a complete file, name it, and write what belongs to it; nothing of that stays if it fails."""
+    found = inspect(source, job.asset.kind)
+    digest, size = _digest(source), source.stat().st_size
+    part.sync()
+    job.note("save.checked", kind=str(found.kind), bytes=size, sha256=digest)
+    path = job.stem.with_name(f"{job.stem.name}.{found.extension}")
+    with ExitStack() as made:
+        thumbnail = None
+        if found.kind in {AssetKind.IMAGE, AssetKind.VIDEO}:
+            place = job.stem.parent / ".thumbnails" / f"{job.stem.name}.webp"
+            made.callback(place.unlink, missing_ok=True)
+            thumbnail = _write_thumbnail(job, found.kind, source, place)
+        saved = job.asset.model_copy(
+            update={
+                "kind": found.kind,
+                "path": path,
+                "thumbnail": thumbnail,
+                "width": found.width,
+                "height": found.height,
+                "duration": found.duration,
+                "sha256": digest,
+                "size": size,
+                "error": None,
+            },
+        )
+        made.callback(_sidecar_of(path).unlink, missing_ok=True)
+        _write_sidecar(job.task, saved, path)
+        job.note("save.sidecar")
+        if source == part.path:
+            part.become(path)
+        made.pop_all()
+    job.note("save.renamed", file=path.name)
+    return saved
+
+
+def _write_thumbnail(job: _Job, kind: AssetKind, source: Path, place: Path) -> Path | None:
+    write = pictures.write_thumbnail if kind is AssetKind.IMAGE else films.write_poster
+    try:
+        made = write(source, place)
+    except Exception:  # noqa: BLE001 - the result itself is whole, and worth more than its small picture
+        job.note("save.thumbnail", "none could be made", made=False, trace=traceback.format_exc())
+        return None
+    job.note("save.thumbnail", made=made)
+    return place if made else None
+
+
+def _sidecar_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _write_sidecar(task: GenerationTask, asset: Asset, path: Path) -> None:
@@ -284,8 +269,14 @@ def _write_sidecar(task: GenerationTask, asset: Asset, path: Path) -> None:
         "task": {name: record[name] for name in kept},
     }
     temporary = path.with_name(f".{path.name}.json.part")
-    temporary.write_text(json.dumps(sidecar, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path.with_name(f"{path.name}.json"))
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(sidecar, ensure_ascii=False, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(_sidecar_of(path))
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

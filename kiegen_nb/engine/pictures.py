@@ -58,8 +58,11 @@ def write_small(image: Image.Image, target: Path) -> None:
     """Write a picture in memory as a thumbnail."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".part")
-    temporary.write_bytes(thumbnail(image))
-    temporary.replace(target)
+    try:
+        temporary.write_bytes(thumbnail(image))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def thumbnail(image: Image.Image, *, side: int = THUMBNAIL_SIDE, limit: int = THUMBNAIL_BYTES) -> bytes:

@@ -21,9 +21,9 @@ from sqlalchemy import (
 from kiegen_nb.tasks import Asset, GenerationTask
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from sqlalchemy import Connection, RowMapping
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -63,6 +63,7 @@ tasks = Table(
     Column("assets", Text, nullable=False),
     Column("credits_consumed", Float),
     Column("parent_id", String(32)),
+    Column("took", Float),
     Column("lease_owner", String(200)),
     Column("lease_until", Float),
     Column("revision", Integer, nullable=False),
@@ -72,6 +73,8 @@ tasks = Table(
     Index("tasks_by_revision", "account", "revision"),
     Index("tasks_by_activity", "account", "activity"),
 )
+by_model = Index("tasks_by_model", tasks.c.account, tasks.c.api_model, tasks.c.completed_at)
+"""For the history of durations."""
 
 creates = Table(
     "creates",
@@ -84,6 +87,16 @@ creates = Table(
 )
 """The slots of the account's create limit, shared by every kernel on this store."""
 
+looks = Table(
+    "looks",
+    metadata,
+    Column("account", String(200), primary_key=True),
+    Column("rate", Float, nullable=False),
+    Column("rate_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+)
+"""The account's budget of looks, shared by every kernel on this store."""
+
 documents = Table(
     "documents",
     metadata,
@@ -93,10 +106,18 @@ documents = Table(
 )
 """JSON texts that are kept beside the tasks, such as the service's catalogue as it was last read."""
 
+
+def upgrade(connection: Connection, found: int) -> None:
+    """Bring a store of an older schema up to date, in place; no row is lost, and older kernels can go on with it."""
+    if found < 2:  # noqa: PLR2004 - each step is named by the version it leads to
+        connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN took FLOAT")
+        by_model.create(connection)
+
+
 _TIMES = ("created_at", "submitted_at", "completed_at")
 _PLAIN = (
     "id", "prompt_id", "service", "model", "api_model", "status", "state", "activity", "external_task_id",
-    "result_json", "fail_code", "fail_msg", "note", "credits_consumed", "repeat", "attempt", "parent_id",
+    "result_json", "fail_code", "fail_msg", "note", "credits_consumed", "repeat", "attempt", "parent_id", "took",
 )  # fmt: skip
 
 

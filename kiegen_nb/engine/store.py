@@ -7,10 +7,11 @@ import os
 import platform
 import sys
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.clock import as_datetime
@@ -18,10 +19,9 @@ from kiegen_nb.engine.transitions import apply, was_refused
 from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Update
 
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.database import Database
@@ -29,11 +29,32 @@ if TYPE_CHECKING:
     from kiegen_nb.service import Request
 
 LEASE_SECONDS = 15.0
-SLOT_LIMIT = 20
-SLOT_WINDOW = 10.0
-_SLOT_LOST = 120.0  # seconds after which a create that never ended counts as ended: its process is dead
+RENEW_SECONDS = 10.0  # a lease with more than this left is not renewed yet
+KEPT_DURATIONS = 200
 _t = schema.tasks.c
-_c = schema.creates.c
+
+# Building a statement costs ten times as much as running it, so those that run for every step of a task are built once.
+_ROW = select(schema.tasks).where(_t.id == bindparam("task_id")).with_for_update()
+_SAME = and_(
+    _t.account == bindparam("account"),
+    _t.prompt_id == bindparam("prompt_id"),
+    _t.identity == bindparam("identity"),
+)
+_NEWEST_REPEAT = select(func.max(_t.repeat)).where(_SAME)
+_NEWEST_ATTEMPT = (
+    select(schema.tasks).where(_SAME, _t.repeat == bindparam("repeat")).order_by(_t.attempt.desc()).limit(1)
+)
+_NEW = "new_"  # a bound value must not be called as its column is
+
+
+@cache
+def _update_of(names: tuple[str, ...]) -> Update:
+    """Return the statement that changes these columns of one task."""
+    return (
+        update(schema.tasks)
+        .where(_t.id == bindparam("task_id"))
+        .values({name: bindparam(_NEW + name) for name in names})
+    )
 
 
 class Store:
@@ -81,6 +102,13 @@ class Store:
         with self._database.read() as connection:
             return connection.execute(select(func.max(_t.revision)).where(_t.account == self._account)).scalar() or 0
 
+    def durations(self, api_model: str) -> list[float]:
+        """Return the seconds the newest finished tasks of a model took, oldest first."""
+        done = and_(_t.account == self._account, _t.api_model == api_model, _t.took.is_not(None))
+        with self._database.read() as connection:
+            query = select(_t.took).where(done).order_by(_t.completed_at.desc()).limit(KEPT_DURATIONS)
+            return [float(took) for took in connection.execute(query).scalars()][::-1]
+
     def _select(self, *conditions: ColumnElement[bool]) -> list[GenerationTask]:
         query = select(schema.tasks).where(_t.account == self._account, *conditions)
         query = query.order_by(_t.created_at.desc(), _t.id)
@@ -109,15 +137,12 @@ class Store:
         """
 
         def work(connection: Connection) -> tuple[GenerationTask, bool]:
-            same = and_(
-                _t.account == self._account, _t.prompt_id == prompt_id, _t.identity == request.identity
-            )  # fmt: skip
+            same = {"account": self._account, "prompt_id": prompt_id, "identity": request.identity}
             number = repeat
             if number is None:
-                newest = connection.execute(select(func.max(_t.repeat)).where(same)).scalar()
+                newest = connection.execute(_NEWEST_REPEAT, same).scalar()
                 number = 0 if newest is None else newest + 1
-            query = select(schema.tasks).where(same, _t.repeat == number).order_by(_t.attempt.desc()).limit(1)
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(_NEWEST_ATTEMPT, same | {"repeat": number}).mappings().first()
             attempt = 0
             if row is not None:
                 found = schema.task_of(row)
@@ -140,10 +165,10 @@ class Store:
                 "account": self._account,
                 "user": _user(),
                 "identity": request.identity,
-                "revision": _next_revision(connection),
+                "revision": self._database.revision(connection),
                 **self._lease(),
             }
-            if connection.execute(self._database.insert_ignore(schema.tasks).values(values)).rowcount == 0:
+            if connection.execute(self._database.insert_ignore(schema.tasks), values).rowcount == 0:
                 return work(connection)  # another kernel inserted the same request in between: look again
             return task, True
 
@@ -153,13 +178,15 @@ class Store:
         """Apply an event to the stored task; return the task before and after it."""
 
         def work(connection: Connection) -> tuple[GenerationTask, GenerationTask]:
-            query = select(schema.tasks).where(_t.id == task_id).with_for_update()
-            before = schema.task_of(connection.execute(query).mappings().one())
+            row = connection.execute(_ROW, {"task_id": task_id}).mappings().one()
+            before = schema.task_of(row)
             after = apply(before, event)
             if after is not before:
-                values = schema.values_of(after) | {"revision": _next_revision(connection)}
+                values = {name: value for name, value in schema.values_of(after).items() if value != row[name]}
+                values["revision"] = self._database.revision(connection)
                 values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
-                connection.execute(update(schema.tasks).where(_t.id == task_id).values(values))
+                bound = {_NEW + name: value for name, value in values.items()}
+                connection.execute(_update_of(tuple(values)), {"task_id": task_id, **bound})
             return before, after
 
         return self._database.write(work)
@@ -173,7 +200,8 @@ class Store:
 
         def work(connection: Connection) -> list[GenerationTask]:
             mine = and_(_t.account == self._account, _t.lease_owner == self.owner)
-            alive = and_(mine, _t.lease_until >= self._clock.time())
+            now = self._clock.time()
+            alive = and_(mine, _t.lease_until.between(now, now + RENEW_SECONDS))
             connection.execute(update(schema.tasks).where(alive).values(**self._lease()))
             return self._claim(connection, words)
 
@@ -202,41 +230,6 @@ class Store:
         def work(connection: Connection) -> None:
             mine = update(schema.tasks).where(_t.account == self._account, _t.lease_owner == self.owner)
             connection.execute(mine.values(lease_owner=None, lease_until=None))
-
-        return self._database.write(work)
-
-    def take_slot(self, slot_id: str) -> Future[float]:
-        """Take one of the account's create slots; return 0.0, or the seconds until one may be free."""
-
-        def work(connection: Connection) -> float:
-            now = self._clock.time()
-            connection.execute(
-                schema.creates.delete().where(
-                    _c.account == self._account,
-                    or_(_c.ended_at < now - SLOT_WINDOW, _c.started_at < now - _SLOT_LOST),
-                ),
-            )
-            busy: Sequence[Any] = (
-                connection.execute(select(_c.ended_at).where(_c.account == self._account)).scalars().all()
-            )
-            if len(busy) < SLOT_LIMIT:
-                row = {"id": slot_id, "account": self._account, "started_at": now}
-                connection.execute(schema.creates.insert().values(row))
-                return 0.0
-            ends = sorted(now if end is None else end for end in busy)
-            return max(ends[len(busy) - SLOT_LIMIT] + SLOT_WINDOW - now, 0.05)
-
-        return self._database.write(work)
-
-    def end_slot(self, slot_id: str, *, used: bool) -> Future[None]:
-        """Say that a slot's create ended; an unused slot is free again at once."""
-
-        def work(connection: Connection) -> None:
-            mine = _c.id == slot_id
-            if used:
-                connection.execute(update(schema.creates).where(mine).values(ended_at=self._clock.time()))
-            else:
-                connection.execute(schema.creates.delete().where(mine))
 
         return self._database.write(work)
 
@@ -272,12 +265,7 @@ class Store:
         return True
 
 
-def _next_revision(connection: Connection) -> int:
-    row = schema.meta
-    query = update(row).where(row.c.name == "revision").values(value=row.c.value + 1).returning(row.c.value)
-    return int(connection.execute(query).scalar_one())
-
-
+@cache
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from kiegen_nb.engine.clock import as_datetime
-from kiegen_nb.engine.store import SLOT_WINDOW
+from kiegen_nb.engine.journal import note
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
 from kiegen_nb.errors import RateLimited, UnreadableAnswer
 from kiegen_nb.service import Outcome, OutcomeKind
@@ -15,19 +15,22 @@ from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
-    from kiegen_nb.engine.store import Store
+    from kiegen_nb.engine.limits import Limits
     from kiegen_nb.engine.transitions import Event
     from kiegen_nb.service import Request, Service
     from kiegen_nb.tasks import GenerationTask
 
 MAX_BACK_OFF = 30.0
+CONCURRENT_CREATES = 16
+NOTE_SECONDS = 2.0  # between two updates of what those who wait for a slot are told
+_MINUTE = 60
 
 
 class Host(Protocol):
     """What sending needs of the engine."""
 
     clock: Clock
-    store: Store
+    limits: Limits
 
     def current(self, task_id: str) -> GenerationTask | None:
         """Return the task as last seen."""
@@ -51,12 +54,22 @@ class Submitter:
         self._host = host
         self._service = service
         self._turn = asyncio.Lock()  # first come, first served
+        self._line: dict[str, None] = {}  # who waits for a slot, in order
+        self._told_at = 0.0
+        self._slot_at = 0.0  # epoch seconds at which the first in the line expects its slot
+        self._not_before = 0.0  # epoch seconds; a 429 holds everybody back, not only who met it
+        self._open = asyncio.Semaphore(CONCURRENT_CREATES)  # where nothing else holds creates back
         self._cancelled: dict[str, asyncio.Event] = {}
 
     @property
     def sending(self) -> frozenset[str]:
         """The ids of the tasks on their way."""
         return frozenset(self._cancelled)
+
+    @property
+    def held_back_for(self) -> float:
+        """Seconds for which nothing is sent, because the service asked for it; 0.0 if it did not."""
+        return max(self._not_before - self._host.clock.time(), 0.0)
 
     def cancel(self, task_id: str) -> None:
         """End the waiting of a task that is not sent yet."""
@@ -79,19 +92,22 @@ class Submitter:
     async def _try(self, task_id: str, request: Request, tries: int) -> bool:
         """Send once; return whether the request certainly did not arrive and is to be sent again."""
         host = self._host
-        slot = uuid.uuid4().hex
-        if not await self._take_slot(task_id, slot):
+        slot = await self._take_slot(task_id)
+        if slot is None:
             return False
         used = False
-        try:
-            task = await host.dispatch(task_id, Submitting(as_datetime(host.clock.time())))
-            if task.activity is not Activity.SUBMITTING:
-                return False  # cancelled while it waited
-            used = True
-            outcome = await self._create(request)
-        finally:
-            await asyncio.wrap_future(host.store.end_slot(slot, used=used))
-        await host.dispatch(task_id, self._event_of(outcome))
+        async with self._open:
+            try:
+                task = await host.dispatch(task_id, Submitting(as_datetime(host.clock.time())))
+                if task.activity is not Activity.SUBMITTING:
+                    return False  # cancelled while it waited
+                used = True
+                outcome = await self._create(request)
+                note("submit.answered", task_id, kind=outcome.kind.value)
+                # First the id: whatever happens next, it must not be lost.
+                await host.dispatch(task_id, self._event_of(outcome))
+            finally:
+                await self._end_slot(task_id, slot, used=used)
         if outcome.kind is not OutcomeKind.NOT_SENT:
             return False
         host.answered(task_id)
@@ -119,18 +135,62 @@ class Submitter:
 
     def _delay(self, outcome: Outcome, tries: int) -> float:
         if isinstance(outcome.error, RateLimited):
-            return max(SLOT_WINDOW, outcome.retry_after or 0.0)
+            delay = max(self._host.limits.window, outcome.retry_after or 0.0)
+            self._not_before = max(self._not_before, self._host.clock.time() + delay)
+            return delay
         return min(2.0**tries, MAX_BACK_OFF) * (1 + 0.25 * self._host.clock.jitter())
 
-    async def _take_slot(self, task_id: str, slot: str) -> bool:
-        """Wait for a slot; return whether the task still wants it."""
-        async with self._turn:
-            while (delay := await asyncio.wrap_future(self._host.store.take_slot(slot))) > 0:
-                await self._host.dispatch(task_id, Noted(f"Waiting for a slot, about {delay:.0f} s."))
-                await self._pause(task_id, delay)
-                if self._cancelled[task_id].is_set():
-                    return False
-        return True
+    async def _take_slot(self, task_id: str) -> str | None:
+        """Wait for a slot and return its name; None if the task does not want it any more."""
+        slot = uuid.uuid4().hex
+        limits = self._host.limits
+        if limits.creates is None and self.held_back_for <= 0:
+            return slot
+        self._line[task_id] = None
+        try:
+            if self._slot_at > self._host.clock.time():
+                await self._tell([task_id])
+            async with self._turn:
+                while True:
+                    delay = self.held_back_for
+                    if delay <= 0:
+                        delay = await asyncio.wrap_future(limits.take_slot(slot))
+                    if self._cancelled[task_id].is_set():
+                        if delay <= 0:
+                            await self._end_slot(task_id, slot, used=False)
+                        return None
+                    if delay <= 0:
+                        note("submit.slot", task_id)
+                        return slot
+                    now = self._host.clock.time()
+                    self._slot_at = now + delay
+                    if now - self._told_at >= NOTE_SECONDS:
+                        self._told_at = now
+                        await self._tell(list(self._line))
+                    await self._pause(task_id, delay)
+        finally:
+            del self._line[task_id]
+
+    async def _tell(self, task_ids: list[str]) -> None:
+        """Say to some in the line how long it will be."""
+        limit, window = self._host.limits.creates or 1, self._host.limits.window
+        first = self._slot_at - self._host.clock.time()
+        places = {task_id: place for place, task_id in enumerate(self._line)}
+        waits = ((task_id, first + places[task_id] // limit * window) for task_id in task_ids)
+        notes = ((task_id, Noted(f"Waiting for a slot, about {_roughly(wait)}.")) for task_id, wait in waits)
+        await asyncio.gather(*(self._host.dispatch(task_id, note) for task_id, note in notes))
+
+    async def _end_slot(self, task_id: str, slot: str, *, used: bool) -> None:
+        if self._host.limits.creates is not None:
+            await asyncio.wrap_future(self._host.limits.end_slot(slot, used=used))
+            note("submit.slot_ended", task_id)
 
     async def _pause(self, task_id: str, seconds: float) -> None:
         await self._host.clock.wait(self._cancelled[task_id], seconds)
+
+
+def _roughly(seconds: float) -> str:
+    """Return a time as people say it, so that it need not be corrected every moment."""
+    if seconds < 2 * _MINUTE:
+        return f"{max(round(seconds / 5) * 5, 1)} s"
+    return f"{round(seconds / _MINUTE)} min"

@@ -174,6 +174,7 @@ def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: 
                 "state": outcome.state,
                 "result_json": outcome.result_json,
                 "credits_consumed": outcome.credits_consumed,
+                "took": outcome.took if outcome.took is not None else _seconds_since(task.submitted_at, at),
                 "assets": assets,
                 "completed_at": at,
                 "fail_code": None,
@@ -195,6 +196,10 @@ def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: 
             return {}
 
 
+def _seconds_since(earlier: datetime | None, later: datetime) -> float | None:
+    return None if earlier is None else max((later - earlier).total_seconds(), 0.0)
+
+
 def _ended(code: str, message: str, at: datetime) -> dict[str, object]:
     return {
         "status": TaskStatus.FAILED,
@@ -212,10 +217,15 @@ def was_refused(task: GenerationTask) -> bool:
     return failed and task.external_task_id is None and task.fail_code != UNCONFIRMED
 
 
-def timed_out(limit: float, at: datetime) -> Failed:
-    """Return the end of a task that ran past its limit of seconds; `refresh` may still bring its result."""
-    message = (
-        f"Still running after {limit / 60:.0f} minutes of looking. It may finish yet and is paid for: "
-        "session.refresh(task) looks again."
-    )
+def timed_out(limit: float, at: datetime, answer: str = "") -> Failed:
+    """Return the end of a task that ran past its limit of seconds; `refresh` may still bring its result.
+
+    Args:
+        limit: seconds.
+        at: now.
+        answer: what the service kept answering; empty if that was "running".
+    """
+    minutes = f"{limit / 60:.0f} minutes of looking"
+    first = f"After {minutes} Kie still answers: {answer}" if answer else f"Still running after {minutes}."
+    message = f"{first} It may finish yet and is paid for: session.refresh(task) looks again."
     return Failed(TIMEOUT, message, at, gave_up=True)

@@ -14,7 +14,7 @@ from kiegen_nb import __version__
 from kiegen_nb.errors import ModelUnavailable, NotFound
 from kiegen_nb.kie import wire
 from kiegen_nb.kie.models import params_class, read_params
-from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT
+from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT, KieParams
 from kiegen_nb.kie.roads import JOBS, ROADS, question_about, road_of
 from kiegen_nb.service import Outcome, OutcomeKind, Request
 from kiegen_nb.settings import is_loopback
@@ -114,9 +114,22 @@ class KieClient:
         family = params_class(task.model, task.api_model)
         return family.time_limit_of(task.api_model) if family else IMAGE_TIME_LIMIT
 
+    def usual_time(self, task: GenerationTask) -> tuple[float, float]:
+        """Return a first guess at how long such a task takes: two numbers of seconds, most lie between them."""
+        return (params_class(task.model, task.api_model) or KieParams).usual_time_of(task.api_model)
+
     def look_interval(self, task: GenerationTask, default: float) -> float:
         """Return the seconds between two looks: the default, or more where Kie asks for it."""
         return max(default, road_of(task).interval or 0.0)
+
+    async def fresh_url(self, task: GenerationTask, url: str) -> str | None:
+        """Return a link to a result that works for 20 minutes, None if Kie gives none."""
+        del task  # every road's results have the same way; Kie tells by the address
+        try:
+            response = await self._send(self._looks, "POST", "/api/v1/common/download-url", body={"url": url})
+            return wire.read_link(response)
+        except Exception:  # noqa: BLE001 - as for a look; without a link the old address's own trouble is told
+            return None
 
     async def credits(self) -> float:
         """Return the account's balance in credits.

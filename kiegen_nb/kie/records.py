@@ -6,7 +6,9 @@ Source: the pages of the jobs, Veo and Midjourney APIs, as of 2026-10; where cop
 from __future__ import annotations
 
 import json
+import math
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -113,6 +115,26 @@ def results_of(result: Mapping[str, Any], expected: AssetKind) -> tuple[Result, 
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
+def seconds_taken(data: Mapping[str, Any]) -> float | None:
+    """Return the seconds between a record's ``createTime`` and ``completeTime``; None where it does not say.
+
+    ``costTime`` is not used: pages disagree whether it counts milliseconds or seconds.
+    """
+    began, ended = _moment(data.get("createTime")), _moment(data.get("completeTime"))
+    return None if began is None or ended is None or ended < began else ended - began
+
+
+def _moment(value: Any) -> float | None:
+    """Return epoch seconds of a time in epoch milliseconds or ISO 8601."""
+    if isinstance(value, str) and value:
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return None
+    milliseconds = number(value)
+    return milliseconds / 1000 if milliseconds and math.isfinite(milliseconds) else None
+
+
 def number(value: Any) -> float | None:
     """Return a JSON number as a float, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -162,6 +184,7 @@ def _succeeded(
         results=results_of(result, expected),
         result_json=text,
         credits_consumed=number(data.get("creditsConsumed")),
+        took=seconds_taken(data),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kiegen_nb.errors import (
@@ -38,6 +38,11 @@ REJECTED_BY_TEXT = 500
 """The code of a server error, and of a wrong field: only the text tells them apart."""
 KEY_REFUSED = 401
 NO_SUCH_PATH = 404
+GENERATION_FAILED = 501
+"""The envelope's code that may stand beside a record whose own state says the same."""
+STATE_FIELDS = frozenset({"state", "successFlag"})
+TASK_CODES = frozenset({404, 422, GENERATION_FAILED})
+"""Codes of a look that speak of the task: it is not known, not known yet, or failed without a record that says so."""
 REFUSED_CODES = frozenset({400, 401, 402, 404, 422, 433, 455})
 """Codes of a create that was turned down before a task existed; nothing is charged."""
 FINAL_CODES = frozenset({400, 402, 404, 422, 451})
@@ -167,11 +172,13 @@ def read_look(
     """
     try:
         envelope = read_envelope(response)
-        if envelope.code != OK:
+        record = envelope.data
+        told = envelope.code == GENERATION_FAILED and isinstance(record, dict) and bool(STATE_FIELDS & record.keys())
+        if envelope.code != OK and not told:
             return _bad_look(envelope)
-        if not isinstance(envelope.data, dict):
-            return unclear(UnreadableAnswer("the record is not there yet", code=OK))
-        return read_record(envelope.data, expected)
+        if not isinstance(record, dict):
+            return replace(unclear(UnreadableAnswer("the record is not there yet", code=OK)), is_about_task=True)
+        return read_record(record, expected)
     except UnreadableAnswer as error:
         return unclear(error)
 
@@ -231,6 +238,18 @@ def read_credits(response: httpx.Response) -> float:
     return balance
 
 
+def read_link(response: httpx.Response) -> str:
+    """Return the link to a result file, which is all there is in ``data``.
+
+    Raises:
+        ServiceError: with the reason; 422 for an address Kie does not know as a result of its own.
+    """
+    link = read_data(response)
+    if not isinstance(link, str) or not link.startswith(("http://", "https://")):
+        raise UnreadableAnswer("the link is not an address", code=OK)
+    return link
+
+
 def refused(error: ServiceError) -> Outcome:
     """Return the outcome of a create that was turned down."""
     return Outcome(OutcomeKind.REFUSED, code=str(error.code), error=error, message=str(error))
@@ -260,7 +279,7 @@ def _bad_look(envelope: Envelope) -> Outcome:
     error = error_of(envelope)
     if envelope.code == KEY_REFUSED:
         return Outcome(OutcomeKind.DENIED, code=str(envelope.code), error=error)
-    return unclear(error)
+    return replace(unclear(error), is_about_task=envelope.code in TASK_CODES)
 
 
 def _copy_state(envelope: Envelope) -> str | None:

@@ -18,6 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from .app import Options, Sandbox
+from .faults import BadRuleError, Rule, load_rules
 from .tasks import Store
 
 if TYPE_CHECKING:
@@ -67,22 +68,24 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--host", type=loopback, default="127.0.0.1", help="a loopback address (default 127.0.0.1)")
     add("--speed", type=positive, default=1.0, help="how many times faster tasks finish and limits refill")
     add("--database", type=Path, help="SQLite file with the tasks (default: one that is thrown away)")
-    add("--seed", type=int, help="repeat ids and durations for the same order of creates")
+    add("--seed", type=int, help="repeat ids, durations and the chances of faults for the same order of requests")
     add("--with-parent", action="store_true", help="end when standard input closes")
     add("--http-errors", action="store_true", help="answer errors with real HTTP statuses, not HTTP 200")
     add("--no-limits", action="store_true", help="turn the documented rate limits off")
     add("--today", action="store_true", help="refuse models that left the service, as it most likely does now")
+    add("--faults", type=Path, metavar="FILE", help="JSON list of fault rules to begin with")
     add("--hmac-key", default="", help="sign callbacks with this key")
     add("--upload-reply", choices=("both", "endpoint", "quickstart"), default="both", help="form of upload answers")
     return parser.parse_args(argv)
 
 
-async def serve(options: argparse.Namespace, database: Path) -> None:
+async def serve(options: argparse.Namespace, database: Path, rules: Sequence[Rule] = ()) -> None:
     """Listen until told to stop.
 
     Args:
         options: The parsed command line.
         database: The SQLite file.
+        rules: Fault rules to begin with.
 
     Raises:
         OSError: The port is taken.
@@ -99,8 +102,10 @@ async def serve(options: argparse.Namespace, database: Path) -> None:
         today=options.today,
         hmac_key=options.hmac_key,
         upload_reply=options.upload_reply,
+        seed=options.seed,
     )
     sandbox = Sandbox(store, switches)
+    sandbox.faults.extend(rules)
     server = HTTPServer(sandbox)
     server.add_sockets(sockets)
     if options.with_parent:
@@ -145,6 +150,11 @@ def _watch_parent(end: Callable[[], object]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sandbox; returns the exit status."""
     options = arguments(argv)
+    try:
+        rules = load_rules(options.faults) if options.faults else []
+    except BadRuleError as error:
+        sys.stderr.write(f"kiegen sandbox: --faults {options.faults}: {error}\n")
+        return 2
     with contextlib.ExitStack() as stack:
         if options.database is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kiegen-sandbox-"))
@@ -153,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             database = options.database
             database.parent.mkdir(parents=True, exist_ok=True)
         try:
-            asyncio.run(serve(options, database))
+            asyncio.run(serve(options, database, rules))
         except OSError as error:
             sys.stderr.write(f"kiegen sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
             return 1

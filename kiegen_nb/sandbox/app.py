@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -12,16 +13,19 @@ import tornado.web
 from .callbacks import Callbacks
 from .catalogue import CATALOGUE_ROUTES
 from .checks import NO_RECORD, TOO_OFTEN, UNKNOWN_MODEL, RefusedError, load_catalogue, load_endpoints
-from .controls import FaultRules, Health, NoSuchPath, Stats
+from .controls import FaultRules, Health, NoSuchPath, Requests, Stats, Tasks
 from .families import FAMILY_ROUTES, SUNO
 from .faults import Faults
 from .files import FILE_NAME, DownloadUrl, Pictures, ResultFile
 from .handlers import ApiHandler, CreateHandler
+from .journal import Journal
 from .records import record, state
 from .storage import Uploads
 from .uploads import UPLOAD_ROUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .plans import Task
     from .tasks import Store
 
@@ -40,6 +44,7 @@ class Options:
         today: Answer models that left the service's catalogue as it most likely does now.
         hmac_key: Signs callbacks; empty leaves them unsigned.
         upload_reply: ``both``, ``endpoint`` or ``quickstart``: which documented form an upload's answer has.
+        seed: Makes the chances of fault rules repeat.
     """
 
     http_errors: bool = False
@@ -47,6 +52,7 @@ class Options:
     today: bool = False
     hmac_key: str = ""
     upload_reply: str = "both"
+    seed: int | None = None
 
 
 class Sandbox(tornado.web.Application):
@@ -62,11 +68,13 @@ class Sandbox(tornado.web.Application):
         self.options = options or Options()
         self.catalogue = load_catalogue()
         self.endpoints = {**load_endpoints(), SUNO["slug"]: SUNO}
-        self.faults = Faults()
+        self.faults = Faults(self.options.seed)
+        self.journal = Journal(1 / store.speed)
         self.pictures = Pictures()
         self.uploads = Uploads(store)
         self.callbacks = Callbacks(self)
         self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+        self._running: set[asyncio.Task[None]] = set()
         super().__init__(
             [
                 (r"/api/v1/jobs/createTask", CreateTask),
@@ -80,6 +88,8 @@ class Sandbox(tornado.web.Application):
                 (r"/sandbox/stats", Stats),
                 (r"/sandbox/health", Health),
                 (r"/sandbox/faults", FaultRules),
+                (r"/sandbox/requests", Requests),
+                (r"/sandbox/tasks", Tasks),
             ],
             default_handler_class=NoSuchPath,
             # Nothing is logged per request: polls would flood a notebook, and headers hold keys.
@@ -123,8 +133,17 @@ class Sandbox(tornado.web.Application):
             return None
         return task if state(task, self.store.clock())[0] == "success" else None
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have work done that outlives its request; it ends with the sandbox at the latest."""
+        running = asyncio.get_running_loop().create_task(work)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
+
     def stop(self) -> None:
-        """Let go of the file, the drawing threads and the callbacks."""
+        """Let go of the file, the drawing threads, the callbacks and answers not yet sent."""
+        for running in self._running:
+            running.cancel()
         self.callbacks.stop()
         self.uploads.stop()
         self.pictures.stop()

@@ -140,6 +140,10 @@ class ResultFile(BaseHandler):
 
     route = "file"
 
+    def named_task(self) -> str:
+        """Return the task whose file is asked for."""
+        return self.path_args[0].partition("-")[0]
+
     async def get(self, name: str) -> None:
         """Send the picture, or the one range asked for."""
         if await self.faulted("before"):
@@ -147,6 +151,8 @@ class ResultFile(BaseHandler):
         task = self.sandbox.finished_file(name)
         if task is None:
             raise tornado.web.HTTPError(404)
+        if self.entry is not None:
+            self.entry.account = task.account
         expires = parse_qs(self.request.query).get("expires", ["0"])[0]
         if expires != "0" and not (expires.isdecimal() and int(expires) > self.sandbox.store.clock()):
             raise tornado.web.HTTPError(403)

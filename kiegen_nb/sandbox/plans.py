@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 GRACE = 0.3
 SECONDS = {"film": (6.0, 10.0), "sound": (3.0, 5.0), "picture": (2.5, 4.0)}
 SLOW_FACTOR = 10.0
+# What `sandbox:seconds=` may ask for; anything outside is brought to the nearer end.
+LEAST_SECONDS, MOST_SECONDS = 0.01, 86_400.0
 NO_FILMS = 'This sandbox makes videos only where PyAV is installed: pip install "kiegen_nb[video]"'
 LONG_SIDE = 1024
 BIG_SIDE = 1536
@@ -109,6 +111,8 @@ def plan(
         "parts": parts.made,
         "result": result,
     }
+    if "sandbox:lost" in words:
+        recipe["lost"] = True
     fails = "sandbox:fail" in words
     return Task(
         task_id=task_id,
@@ -124,6 +128,11 @@ def plan(
         fail_msg=POLICY if fails else "",
         charged=price(entry, settings, images=len(parts.made), seconds=seconds),
     )
+
+
+def is_lost(task: Task) -> bool:
+    """Say whether the answer to a task's create is lost on its way: its prompt says ``sandbox:lost``."""
+    return bool(json.loads(task.recipe).get("lost"))
 
 
 def can_film() -> bool:
@@ -147,8 +156,16 @@ def _param(body: Mapping[str, Any], given: Mapping[str, Any], *, dedicated: bool
 
 
 def _duration(task_id: str, words: str, parts: Parts) -> float:
+    """Return the seconds a task takes at speed 1: by what it makes, or as the prompt says.
+
+    ``sandbox:seconds=5`` takes 5 s, ``sandbox:seconds=4-6`` anything between, evenly spread; 0.01 s to a day.
+    ``sandbox:slow=30`` takes 30 s, ``sandbox:slow`` ten times as long as without it.
+    """
     makes = {part["make"] for part in parts.made}
     least, most = next((SECONDS[make] for make in SECONDS if make in makes), SECONDS["picture"])
+    if asked := re.search(r"sandbox:seconds=(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", words):
+        ends = sorted(min(max(float(end), LEAST_SECONDS), MOST_SECONDS) for end in asked.groups() if end)
+        least, most = ends[0], ends[-1]
     seconds = least + chance(task_id, "duration") * (most - least)
     if slow := re.search(r"sandbox:slow(?:=(\d+(?:\.\d+)?))?", words):
         seconds = float(slow[1]) if slow[1] else seconds * SLOW_FACTOR

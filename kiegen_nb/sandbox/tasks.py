@@ -10,12 +10,14 @@ import hashlib
 import sqlite3
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from .checks import TOO_OFTEN, UNKNOWN_MODEL, RefusedError
+from .journal import Busiest
 from .plans import Task, plan
 from .records import plain
 
@@ -31,6 +33,8 @@ CREATE_WINDOW = 10.0
 COUNTERS = ("accepted", "refused", "looks", "rate_limited", "results")
 # A GET that begins something is no create: it neither counts nor is held back.
 _UNCOUNTED = "veo:get-1080p-video"
+# Stands for all accounts together; no account is called so.
+_ALL = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,9 @@ class Store:
         self._seed = seed
         self._files = 0
         self._limits = limits
+        self._known: set[str] = set()
+        self._busiest: defaultdict[str, Busiest] = defaultdict(lambda: Busiest(CREATE_WINDOW / speed))
+        self._counted_row = 0
         self._connection = sqlite3.connect(path, timeout=10, isolation_level=None)
         _settle(self._connection)
 
@@ -119,7 +126,10 @@ class Store:
 
     def know(self, account: str, granted: float) -> None:
         """Open an account with its first credits, unless it exists."""
+        if account in self._known:
+            return
         self._connection.execute("INSERT OR IGNORE INTO accounts (account, granted) VALUES (?, ?)", (account, granted))
+        self._known.add(account)
 
     def count(self, account: str, counter: str) -> None:
         """Add one to a counter of an account (one of ``COUNTERS``)."""
@@ -196,6 +206,15 @@ class Store:
         ).fetchone()
         return Task(*row) if row else None
 
+    def all_tasks(self) -> list[dict[str, Any]]:
+        """Return every task on the file, oldest first: when it ends and how, and its charge (until it fails)."""
+        rows = self._connection.execute(
+            "SELECT task_id, account, model, created, created + duration, charged, fail_code"
+            " FROM tasks ORDER BY created, rowid"
+        ).fetchall()
+        names = ("taskId", "account", "model", "created", "finishes", "charged", "failCode")
+        return [dict(zip(names, (*row[:-1], row[-1] or None), strict=True)) for row in rows]
+
     def remember_callback(self, task_id: str, url: str, due: float) -> None:
         """Keep a callback until it is claimed, so that a restart does not lose it."""
         self._connection.execute("INSERT OR IGNORE INTO callbacks VALUES (?, ?, ?)", (task_id, url, due))
@@ -237,14 +256,30 @@ class Store:
         return plain(round(row[0], 4)) if row else 0.0
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters of every account and their totals."""
+        """Return the counters of every account and their totals.
+
+        ``busiest_creates`` is the most creates accepted within any one window of the limit.
+        """
+        self._count_busiest()
         rows = self._connection.execute(f"SELECT account, {', '.join(COUNTERS)} FROM accounts").fetchall()  # noqa: S608 - our own names
         accounts = {}
         for account, *numbers in rows:
             counted = dict(zip(COUNTERS, numbers, strict=True))
-            accounts[account] = {"creates": counted["accepted"], **counted}
+            busiest = self._busiest[account].most
+            accounts[account] = {"creates": counted["accepted"], **counted, "busiest_creates": busiest}
         totals = {name: sum(one[name] for one in accounts.values()) for name in ("creates", "looks", "rate_limited")}
-        return {"accounts": accounts, **totals}
+        return {"accounts": accounts, **totals, "busiest_creates": self._busiest[_ALL].most}
+
+    def _count_busiest(self) -> None:
+        # Only what is new since the last time, by this or another sandbox on the file.
+        rows = self._connection.execute(
+            "SELECT rowid, account, created FROM tasks WHERE rowid > ? AND model != ? ORDER BY rowid",
+            (self._counted_row, _UNCOUNTED),
+        ).fetchall()
+        for row, account, created in rows:
+            self._busiest[account].add(created)
+            self._busiest[_ALL].add(created)
+            self._counted_row = row
 
 
 def _settle(connection: sqlite3.Connection) -> None:

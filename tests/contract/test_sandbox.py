@@ -405,6 +405,19 @@ def test_slow_words_stretch_the_duration(tmp_path: Path) -> None:
     store.close()
 
 
+def test_seconds_words_set_the_duration_or_the_range_it_lies_in(tmp_path: Path) -> None:
+    store = a_store(tmp_path, Time(), speed=2.0, seed=7, limits=False)
+    assert a_task(store, prompt="sandbox:seconds=5").duration == pytest.approx(2.5)
+    for words in ("sandbox:seconds=4-6", "sandbox:seconds=6-4"):
+        found = [a_task(store, prompt=f"a kite {words}, again").duration for _ in range(40)]
+        assert all(2.0 <= seconds <= 3.0 for seconds in found)
+        assert max(found) - min(found) > 0.8, "they are spread over the range"
+    assert a_task(store, prompt="sandbox:seconds=0").duration == pytest.approx(0.005)
+    assert a_task(store, prompt="sandbox:seconds=999999").duration == pytest.approx(43_200)
+    assert a_task(store, prompt="sandbox:seconds=2.5-2.5").duration == pytest.approx(1.25)
+    store.close()
+
+
 def test_each_model_charges_its_catalogue_price(account: Account) -> None:
     for model, left in (("google/imagen4", 9992), ("google/imagen4-fast", 9988), ("z-image", 9987.2)):
         account.new_task(model)

@@ -212,6 +212,7 @@ def test_a_success_without_a_file_is_believed_after_five_looks_only(engine: Engi
     until(lambda: handle.task.fail_code == "NO_RESULT")
     kie.on_look["ext a"] = [DONE]
     engine.refresh(handle.id)
+    advance(engine, clock, 1)  # a look somebody asked for keeps to the budget, too
     assert handle.result(PATIENCE).status is TaskStatus.SUCCESS
 
 
@@ -268,10 +269,12 @@ def test_a_hundred_tasks_share_the_budget_and_each_has_its_turn(
 def test_a_429_on_a_look_slows_all_looks_down(engine: Engine, kie: Kie, clock: FakeClock) -> None:
     accepted(engine)
     kie.on_look["ext a"] = [envelope(None, 429, "too fast")]
-    before = engine._poller.budget.rate
+    before = engine.health().look_rate
+    assert before == 9.0
     settle(engine)
     advance(engine, clock, 3)
-    until(lambda: engine._poller.budget.rate < before)
+    until(lambda: (engine.health().look_rate or 0.0) < before)
+    assert "too many requests" in engine.health().pauses[0]
 
 
 def test_a_task_of_an_earlier_process_is_looked_at_at_once_whatever_its_age(

@@ -1,4 +1,4 @@
-"""The store: one row per request, whoever asks; leases, slots, transactions, and what a file must be."""
+"""The store: one row per request, whoever asks; leases, transactions, and what a file must be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 from kiegen_nb.engine import database as database_module
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.database import Database, store_url
-from kiegen_nb.engine.store import LEASE_SECONDS, SLOT_LIMIT, SLOT_WINDOW, Store, _host, _is_dead
+from kiegen_nb.engine.store import LEASE_SECONDS, Store, _host, _is_dead
 from kiegen_nb.engine.transitions import Accepted, Refused, Saved, Submitting, Succeeded, Unconfirmed
 from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder
 from kiegen_nb.kie.models.imagen4 import imagen4
@@ -298,53 +298,6 @@ def test_a_released_lease_is_free_at_once(store: Store, database: Database, cloc
 
 
 # Slots: 20 creates in 10 seconds, whoever sends them.
-
-
-def fill(store: Store, clock: FakeClock) -> None:
-    for number in range(SLOT_LIMIT):
-        assert store.take_slot(f"slot-{number}").result(PATIENCE) == 0.0
-        store.end_slot(f"slot-{number}", used=True).result(PATIENCE)
-        clock.now += 0.1
-
-
-def test_the_twenty_first_create_waits_until_the_first_is_ten_seconds_old(
-    store: Store, database: Database, clock: FakeClock
-) -> None:
-    fill(store, clock)
-    other = Store(database, "account", clock)
-    delay = other.take_slot("late").result(PATIENCE)
-    assert delay == pytest.approx(SLOT_WINDOW - SLOT_LIMIT * 0.1, abs=0.01)
-    clock.now += delay + 0.06
-    assert other.take_slot("late").result(PATIENCE) == 0.0
-    assert Store(database, "someone else", clock).take_slot("theirs").result(PATIENCE) == 0.0
-
-
-def test_a_slot_counts_from_the_end_of_its_create(store: Store, clock: FakeClock) -> None:
-    for number in range(SLOT_LIMIT):
-        store.take_slot(f"slot-{number}").result(PATIENCE)
-    clock.now += SLOT_WINDOW + 1
-    assert store.take_slot("late").result(PATIENCE) > 0, "none of them has ended"
-    store.end_slot("slot-0", used=True).result(PATIENCE)
-    clock.now += SLOT_WINDOW / 2
-    assert store.take_slot("late").result(PATIENCE) > 0
-    clock.now += SLOT_WINDOW / 2 + 0.1
-    assert store.take_slot("late").result(PATIENCE) == 0.0
-
-
-def test_a_slot_that_was_not_used_is_free_at_once(store: Store, clock: FakeClock) -> None:
-    fill(store, clock)
-    clock.now += SLOT_WINDOW
-    assert store.take_slot("unused").result(PATIENCE) == 0.0
-    store.end_slot("unused", used=False).result(PATIENCE)
-    with store._database.read() as connection:
-        assert "unused" not in connection.execute(select(schema.creates.c.id)).scalars().all()
-
-
-def test_slots_of_a_dead_process_do_not_block_for_ever(store: Store, clock: FakeClock) -> None:
-    for number in range(SLOT_LIMIT):
-        store.take_slot(f"slot-{number}").result(PATIENCE)
-    clock.now += 121
-    assert store.take_slot("late").result(PATIENCE) == 0.0
 
 
 # Transactions and the writer.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IMAGE_TIME_LIMIT = 1800.0  # seconds of answered "running"; a picture that takes longer is worth a word
 VIDEO_TIME_LIMIT = 3600.0
+USUAL_TIMES = {AssetKind.IMAGE: (5.0, 60.0), AssetKind.AUDIO: (15.0, 120.0), AssetKind.VIDEO: (60.0, 300.0)}
 _EMPTY: tuple[Any, ...] = ("", [], ())
 CALLBACK_FIELDS = frozenset({"callBackUrl", "progressCallBackUrl"})
 
@@ -173,6 +174,11 @@ class KieParams(BaseModel):
     def time_limit_of(cls, api_model: str) -> float:
         """Return the seconds of answered "running" after which looking on is given up."""
         return VIDEO_TIME_LIMIT if cls.kind_of(api_model) is AssetKind.VIDEO else cls.time_limit
+
+    @classmethod
+    def usual_time_of(cls, api_model: str) -> tuple[float, float]:
+        """Return a first guess at the seconds a task takes; most lie between the two."""
+        return USUAL_TIMES.get(cls.kind_of(api_model), USUAL_TIMES[AssetKind.IMAGE])
 
     @classmethod
     def follow_ups(cls, task: GenerationTask) -> tuple[FollowUp, ...]:

@@ -1,0 +1,99 @@
+"""Keeps this process's leases, takes over what nobody looks after, and follows what other kernels do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from kiegen_nb.engine.clock import as_datetime
+from kiegen_nb.engine.journal import note
+from kiegen_nb.engine.transitions import Unconfirmed
+from kiegen_nb.errors import KiegenError
+from kiegen_nb.tasks import Activity
+
+if TYPE_CHECKING:
+    from kiegen_nb.engine.clock import Clock
+    from kiegen_nb.engine.store import Store
+    from kiegen_nb.engine.transitions import Event
+    from kiegen_nb.tasks import GenerationTask
+
+FOLLOW_SECONDS = 2.0  # between two looks at the store while any kernel works on it
+_BURST = 0.05  # seconds in which several submissions are one round, not one each
+LOST_PROCESS = "The process that sent it ended before an answer came."
+
+
+class Host(Protocol):
+    """What keeping needs of the engine."""
+
+    clock: Clock
+    store: Store
+
+    @property
+    def busy_with(self) -> frozenset[str]:
+        """The ids of the tasks this process works on itself."""
+
+    @property
+    def sending(self) -> frozenset[str]:
+        """The ids of those among them that are on their way to the service."""
+
+    def remember(self, task: GenerationTask, name: str) -> None:
+        """Take in a task as it is in the store."""
+
+    async def watch(self, task: GenerationTask) -> None:
+        """Look after an accepted task of an earlier process."""
+
+    def save(self, task: GenerationTask) -> None:
+        """Fetch the files of a task that has succeeded."""
+
+    async def dispatch(self, task_id: str, event: Event) -> GenerationTask:
+        """Store an event and tell everybody; return the task after it."""
+
+
+class Keeper:
+    """One round every two seconds while any kernel has something to do; none while nothing is pending.
+
+    Args:
+        host: the engine.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._stirred = asyncio.Event()
+        self._revision = 0
+
+    def stir(self) -> None:
+        """Have a round soon."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Keep, for ever."""
+        self._revision = await asyncio.to_thread(self._host.store.revision)
+        while True:
+            self._stirred.clear()
+            try:
+                busy = await self._round()
+            except KiegenError as error:
+                note("store.trouble", message=str(error))
+                busy = True
+            await self._host.clock.wait(self._stirred, FOLLOW_SECONDS if busy else None)
+            if self._stirred.is_set():
+                await self._host.clock.sleep(_BURST)
+
+    async def _round(self) -> bool:
+        host = self._host
+        for task in await asyncio.wrap_future(host.store.take_over()):
+            if task.id in host.sending:
+                continue  # ours after all: this machine slept past its own lease
+            note("lease.taken", task.id)
+            host.remember(task, "followed")
+            if task.activity is Activity.SUBMITTING:
+                await host.dispatch(task.id, Unconfirmed(as_datetime(host.clock.time()), LOST_PROCESS))
+            elif task.activity is Activity.SAVING:
+                host.save(task)
+            else:
+                await host.watch(task)
+        self._revision, changed = await asyncio.to_thread(host.store.changed_since, self._revision)
+        for task in changed:
+            if task.id not in host.busy_with:
+                host.remember(task, "followed")
+        return await asyncio.to_thread(host.store.is_busy)

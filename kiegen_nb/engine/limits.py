@@ -1,0 +1,141 @@
+"""An account's limits, kept in the store and so shared by every kernel and thread on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, or_, select, update
+
+from kiegen_nb.engine import schema
+from kiegen_nb.engine.budget import Budget, halved, reserve
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from sqlalchemy import Connection
+
+    from kiegen_nb.engine.clock import Clock
+    from kiegen_nb.engine.database import Database
+
+_SLOT_LOST = 120.0  # seconds after which a create that never ended counts as ended: its process is dead
+_c = schema.creates.c
+_l = schema.looks.c
+
+
+class Limits:
+    """How often an account may be asked: slots for creates, a budget for looks.
+
+    Args:
+        database: where they are kept.
+        account: whose they are.
+        clock: time.
+        creates: creates allowed per window; None is no limit.
+        window: seconds; a create counts until so long after its end.
+        looks: looks allowed per second; None is no limit.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        account: str,
+        clock: Clock,
+        *,
+        creates: int | None = 20,
+        window: float = 10.0,
+        looks: float | None = 9.0,
+    ) -> None:
+        self._database = database
+        self._account = account
+        self._clock = clock
+        self.creates = creates
+        self.window = window
+        self.looks = looks
+
+    # Reading.
+
+    def creates_in_window(self) -> int:
+        """Return how many creates are going on or ended within the window, of every kernel."""
+        recent = or_(_c.ended_at.is_(None), _c.ended_at > self._clock.time() - self.window)
+        with self._database.read() as connection:
+            query = select(func.count()).select_from(schema.creates).where(_c.account == self._account, recent)
+            return connection.execute(query).scalar_one()
+
+    def look_rate(self) -> float | None:
+        """Return the looks per second allowed now, None without a limit."""
+        if self.looks is None:
+            return None
+        with self._database.read() as connection:
+            budget = self._budget(connection)
+        return self.looks if budget is None else budget.rate_now(self._clock.time(), self.looks)
+
+    # Writing: on the database's writer thread; the futures end after the commit.
+
+    def take_slot(self, slot_id: str) -> Future[float]:
+        """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free."""
+
+        def work(connection: Connection) -> float:
+            now = self._clock.time()
+            mine = _c.account == self._account
+            over = or_(_c.ended_at < now - self.window, _c.started_at < now - _SLOT_LOST)
+            connection.execute(schema.creates.delete().where(and_(mine, over)))
+            busy = connection.execute(select(_c.ended_at).where(mine)).scalars().all()
+            if self.creates is None or len(busy) < self.creates:
+                row = {"id": slot_id, "account": self._account, "started_at": now}
+                connection.execute(schema.creates.insert().values(row))
+                return 0.0
+            ends = sorted(now if end is None else end for end in busy)
+            return max(ends[len(busy) - self.creates] + self.window - now, 0.05)
+
+        return self._database.write(work)
+
+    def end_slot(self, slot_id: str, *, used: bool) -> Future[None]:
+        """Say that a slot's create ended; an unused slot is free again at once."""
+
+        def work(connection: Connection) -> None:
+            mine = _c.id == slot_id
+            if used:
+                connection.execute(update(schema.creates).where(mine).values(ended_at=self._clock.time()))
+            else:
+                connection.execute(schema.creates.delete().where(mine))
+
+        return self._database.write(work)
+
+    def reserve_looks(self, count: int) -> Future[tuple[float, ...]]:
+        """Reserve the account's next looks; return their moments, epoch seconds."""
+
+        def work(connection: Connection) -> tuple[float, ...]:
+            now = self._clock.time()
+            if self.looks is None:
+                return (now,) * count
+            after, moments = reserve(self._known(connection, now, self.looks), now, count, self.looks)
+            self._keep(connection, after)
+            return moments
+
+        return self._database.write(work)
+
+    def halve_looks(self) -> Future[float | None]:
+        """Slow every kernel's looks down after a 429; return the new looks per second."""
+
+        def work(connection: Connection) -> float | None:
+            now = self._clock.time()
+            if self.looks is None:
+                return None
+            after = halved(self._known(connection, now, self.looks), now, self.looks)
+            self._keep(connection, after)
+            return after.rate
+
+        return self._database.write(work)
+
+    def _known(self, connection: Connection, now: float, limit: float) -> Budget:
+        return self._budget(connection) or Budget(rate=limit, rate_at=now)
+
+    def _budget(self, connection: Connection) -> Budget | None:
+        query = select(_l.rate, _l.rate_at, _l.next_at).where(_l.account == self._account).with_for_update()
+        row = connection.execute(query).one_or_none()
+        return None if row is None else Budget(*row)
+
+    def _keep(self, connection: Connection, budget: Budget) -> None:
+        values = {"rate": budget.rate, "rate_at": budget.rate_at, "next_at": budget.next_at}
+        if connection.execute(update(schema.looks).where(_l.account == self._account).values(values)).rowcount == 0:
+            # Where another kernel was faster, its row stands: a look or two too many, once in a store's life.
+            connection.execute(self._database.insert_ignore(schema.looks).values(account=self._account, **values))

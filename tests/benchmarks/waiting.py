@@ -1,0 +1,178 @@
+"""Rows about waiting: many tasks at once, many under the service's limits, and very many pending."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kiegen_nb.errors import TaskError
+from kiegen_nb.kie.models.imagen4 import imagen4
+from tests.benchmarks.compare import bare_aiohttp
+from tests.benchmarks.measuring import (
+    KEY,
+    PROMPT,
+    Counted,
+    Figure,
+    Ticker,
+    busiest_second,
+    downloads_off,
+    percentile,
+    place,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.session import Session
+
+WARM = 30  # tasks that go before, so that the store knows how long this model takes
+PENDING = 1000
+PENDING_SECONDS = 30.0
+CPU_SECONDS = 10.0
+PATIENCE = 300.0  # seconds after which a task that is not seen counts as lost
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run of many tasks showed.
+
+    Attributes:
+        wall: seconds from the first submit to the last task seen.
+        cpu: CPU seconds of this process in that time.
+        submitting: seconds of that in which the main thread submitted.
+        looks: looks the sandbox counted.
+        seen: the service's id of each finished task, and the epoch second its ``await`` returned.
+    """
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    submitting: float = 0.0
+    looks: int = 0
+    seen: dict[str, float] = field(default_factory=dict)
+
+    def delays(self, finishes: dict[str, float]) -> list[float]:
+        """Return for each task the milliseconds from completion to seen."""
+        return [(at - finishes[task_id]) * 1000 for task_id, at in self.seen.items()]
+
+
+async def run(sandbox: Counted, session: Session, tasks: int, name: str, prompt: str = PROMPT) -> Run:
+    """Submit many tasks at once and await each in a coroutine of its own."""
+    found = Run(looks=-sandbox.looks)
+    start, cpu = time.perf_counter(), time.process_time()
+    handles = [session.submit(imagen4(f"{prompt} {number}"), prompt_id=name) for number in range(tasks)]
+    found.submitting = time.perf_counter() - start
+
+    async def follow(handle: TaskHandle) -> None:
+        with contextlib.suppress(TaskError):
+            task = await handle
+            found.seen[task.external_task_id or ""] = time.time()
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*map(follow, handles))
+    found.wall, found.cpu = time.perf_counter() - start, time.process_time() - cpu
+    found.looks += sandbox.looks
+    return found
+
+
+def at_once(tasks: int, *, downloads: bool = False) -> Sequence[Figure]:
+    """Measure tasks of 4 to 6 s at once, limits off, warm history; a pass without and one with a ticker."""
+
+    async def measure(sandbox: Counted, session: Session) -> tuple[Run, float, float]:
+        await run(sandbox, session, WARM, "warm")
+        first = await run(sandbox, session, tasks, "first")
+        with Ticker(session._engine.thread.loop) as ticker:
+            await run(sandbox, session, tasks, "second")
+        return first, ticker.worst * 1000, await bare_loop(sandbox, tasks, round(first.looks / tasks))
+
+    with contextlib.ExitStack() as stack:
+        if not downloads:
+            stack.enter_context(downloads_off())
+        sandbox, session = stack.enter_context(place("--no-limits", create_limit=0, look_limit=0))
+        found, stall, bare = asyncio.run(measure(sandbox, session))
+        delays = found.delays(sandbox.finishes())
+    wanted = not downloads
+    return [
+        Figure("finished", len(delays), least=tasks),
+        Figure("completion -> seen, p50, ms", percentile(delays, 0.5), most=300 if wanted else None),
+        Figure("completion -> seen, p95, ms", percentile(delays, 0.95), most=600 if wanted else None),
+        Figure("looks per task", found.looks / tasks, most=4 if wanted else None, digits=2),
+        Figure("client CPU, s", found.cpu, most=0.6 if wanted else None, digits=2),
+        Figure("client CPU, times a bare aiohttp loop's", found.cpu / bare, digits=1, note=f"which took {bare:.2f} s"),
+        Figure("longest stall of the engine's loop, ms", stall, most=50, note="a second pass, with a ticker"),
+        Figure("main thread in submit(), ms per task", found.submitting * 1000 / tasks, digits=1),
+    ]
+
+
+async def bare_loop(sandbox: Counted, tasks: int, looks: int) -> float:
+    """Return the CPU seconds of aiohttp alone for as many requests over as long a time: a floor, no product."""
+    async with bare_aiohttp(sandbox.url, f"{KEY}-bare", "", kept=True) as way:
+        warm_up = asyncio.gather(*(way.create(number) for number in range(16)))
+        await warm_up
+        cpu = time.process_time()
+
+        async def one(number: int) -> None:
+            await way.create(number)
+            for _ in range(looks):
+                await asyncio.sleep((5 + number / tasks) / looks)
+                await way.look(number)
+
+        await asyncio.gather(*map(one, range(tasks)))
+        return time.process_time() - cpu
+
+
+def under_limits(tasks: int) -> Sequence[Figure]:
+    """Measure tasks of 4 to 6 s under 20 creates per 10 s and 10 looks per s, in real time, with no history."""
+    with place() as (sandbox, session):
+        found = asyncio.run(run(sandbox, session, tasks, "limits"))
+        delays = found.delays(sandbox.finishes())
+        busiest, refused = busiest_second(sandbox.look_times()), sandbox.rate_limited()
+    floor = (tasks - 1) // 20 * 10 + 7
+    return [
+        Figure("finished", len(delays), least=tasks),
+        Figure("requests answered 429", refused, most=0),
+        Figure("wall, s", found.wall, most=floor + 3, digits=1, note=f"the floor is {floor}"),
+        Figure("completion -> seen, p50, ms", percentile(delays, 0.5)),
+        Figure("completion -> seen, p95, ms", percentile(delays, 0.95), most=2100),
+        Figure("looks per task", found.looks / tasks, digits=2),
+        Figure("looks in the busiest second", busiest, most=10),
+        Figure("client CPU, s", found.cpu, digits=2),
+    ]
+
+
+def pending() -> Sequence[Figure]:
+    """Measure 1,000 pending tasks, awaited and watched, under the budget of looks."""
+
+    async def measure(sandbox: Counted, session: Session) -> tuple[float, float, list[float]]:
+        query = session.tasks("pending")
+        handles = []
+        for number in range(PENDING):
+            handles.append(session.submit(imagen4(f"a kite {number}, sandbox:seconds=3600"), prompt_id="pending"))
+            await asyncio.sleep(0)
+        waiting = asyncio.gather(*handles)
+        while any(handle.task.external_task_id is None for handle in handles):  # noqa: ASYNC110 - they are no events
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)  # what the creates left behind
+        since = time.time()
+        cpu = time.process_time()
+        await asyncio.sleep(CPU_SECONDS)
+        cpu = (time.process_time() - cpu) / CPU_SECONDS
+        with Ticker(asyncio.get_running_loop()) as ticker:
+            await asyncio.sleep(PENDING_SECONDS)
+        assert len(query.data) == PENDING
+        waiting.cancel()
+        return ticker.worst * 1000, cpu, sandbox.look_times(since)
+
+    with place("--no-limits", create_limit=0) as (sandbox, session):
+        stall, cpu, looks = asyncio.run(measure(sandbox, session))
+    seconds = CPU_SECONDS + PENDING_SECONDS
+    return [
+        Figure("looks per second, mean", len(looks) / seconds, most=9, digits=1, note="as the sandbox counted"),
+        Figure("looks in the busiest second", busiest_second(looks), most=10),
+        Figure("longest stall of the main thread, ms", stall, most=50, note=f"in {PENDING_SECONDS:.0f} s"),
+        Figure("client CPU per second, s", cpu, digits=3, note="without the ticker"),
+    ]
