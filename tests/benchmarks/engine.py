@@ -31,7 +31,10 @@ ROWS: dict[str, tuple[str, Callable[[int], Sequence[Figure]]]] = {
         "the same with downloads, so that a result counts as seen once it is saved",
         partial(at_once, downloads=True),
     ),
-    "limits": ("{tasks} tasks of 4 to 6 s under 20 creates per 10 s and 10 looks per s", under_limits),
+    "limits": (
+        "{tasks} tasks of 4 to 6 s under 20 creates per 10 s and 10 looks per s, no history, downloads on",
+        under_limits,
+    ),
     "pending": ("1,000 pending tasks, awaited and watched", lambda _: pending()),
     "import": ("import kiegen_nb", lambda _: imports()),
     "download": ("a film of 100 MB", lambda _: download()),

@@ -110,9 +110,9 @@ def _survived(tasks: int, name: str, rules: list[dict[str, object]]) -> list[Fig
         with closing(sqlite3.connect(file)) as connection:
             made, distinct = connection.execute("SELECT count(*), count(DISTINCT param) FROM tasks").fetchone()
     lost = sum(count for end, count in ends.items() if end.startswith("lost"))
-    told = f"{ends['told']} told as perhaps charged" if ends["told"] else ""
+    note = f"{ends['finished']} finished, {ends['told']} told as perhaps charged, {bad} bad answers"
     return [
-        Figure(f"{name}: tasks lost", lost, most=0, note=f"{ends['finished']} finished, {bad} bad answers; {told}"),
+        Figure(f"{name}: tasks lost", lost, most=0, note=note),
         Figure(f"{name}: tasks created twice", made - distinct, most=0),
     ]
 
