@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_BYTES = 4 * 1024**3
 MAX_REDIRECTS = 5
-ATTEMPTS = 4  # in a row, without much progress between them
-STEP = 1024 * 1024  # bytes written at a time; an attempt that brought as many does not count
+ATTEMPTS = 4  # until a step of progress is made; then as many again
+STEP = 1024 * 1024  # bytes; as many are written at a time
 TURNS = 4  # downloads at a time
 MAX_WAIT = 120.0  # seconds a host may ask us to wait before the next attempt
 SLOW_SECONDS, SLOW_BYTES = 60.0, 64 * 1024  # a host that brings less in this time is taken for a stuck one
@@ -104,7 +104,7 @@ class Downloader:
             MediaError: if it cannot be had; the message says why.
             OSError: if it cannot be written.
         """
-        left, most, renewed = ATTEMPTS, part.size, False
+        left, mark, renewed = ATTEMPTS, part.size, False
         while True:
             try:
                 async with self._turns:
@@ -118,8 +118,9 @@ class Downloader:
             except Interrupted as error:
                 if isinstance(error, Changed):
                     await in_worker(self._workers, part.begin)
-                left = ATTEMPTS if part.size >= most + STEP else left - 1
-                most = max(most, part.size)
+                left -= 1
+                if part.size >= mark + STEP:
+                    left, mark = ATTEMPTS, part.size
                 await self._pause(left, error)
             else:
                 return

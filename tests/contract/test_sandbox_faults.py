@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from kiegen_nb.sandbox import checks, tasks
+from kiegen_nb.sandbox.app import Sandbox
 from kiegen_nb.sandbox.faults import BadRuleError, Faults, parse_rule
 from kiegen_nb.sandbox.journal import Busiest, Journal
 from tests.contract.test_sandbox import DEADLINE, FAST, Account, Server, Time, wait_for
@@ -256,7 +258,10 @@ def test_a_complete_answer_has_json_cut_in_the_middle_and_keeps_its_connection(
     assert answer.headers["Content-Type"] == "application/json"
     with pytest.raises(json.JSONDecodeError):
         answer.json()
-    assert account.http.get(LOOK).text == whole
+    again = account.http.get(LOOK)
+    assert again.text == whole
+    one, two = (each.extensions["network_stream"].get_extra_info("client_addr") for each in (answer, again))
+    assert one == two
 
 
 def test_a_false_answer_can_be_cut_too(server: Server, account: Account) -> None:
@@ -328,13 +333,16 @@ def test_a_slow_file_can_be_watched_and_killed(server: Server, account: Account)
     arrived = b""
     while not arrived.partition(b"\r\n\r\n")[2]:
         arrived += connection.recv(65536)
+    assert account.credits() < 10_000
+    connection.setblocking(False)
+    with suppress(BlockingIOError):
+        while piece := connection.recv(65536):
+            arrived += piece
     announced, body = split(arrived)
     assert announced == len(whole)
-    # At this pace the whole would take longer than any machine stands still.
     assert whole.startswith(body)
-    assert len(body) < len(whole)
-    assert len(whole) > 20 * 600
-    assert account.credits() < 10_000
+    # As much as can come within a test's limit of 180 s; at full speed more would have come with the first piece.
+    assert len(body) <= 20 * 180 < len(whole)
     connection.close()
     assert account.http.get(url).content == whole
 
@@ -465,11 +473,13 @@ def test_a_lost_create_is_accepted_and_charged_and_its_answer_never_sent(
     account.new_task()
 
 
-def test_a_lost_create_may_be_late_as_well(server: Server, account: Account) -> None:
-    give(server, {"route": "create", "delay": 0.01})
-    with pytest.raises(httpx.RemoteProtocolError):
-        account.create(prompt="sandbox:lost")
-    assert page(server, "faults") == []
+def test_a_lost_create_is_late_as_well_if_a_rule_says_so(server: Server, account: Account) -> None:
+    give(server, {"route": "create", "delay": 0.01}, {"route": "create", "delay": 3600})
+    body = {"model": "google/imagen4", "input": {"prompt": "sandbox:lost"}}
+    for kind, patience in ((httpx.RemoteProtocolError, DEADLINE), (httpx.ReadTimeout, 0.2)):
+        with pytest.raises(kind):
+            account.http.post("/api/v1/jobs/createTask", json=body, timeout=patience)
+    assert server.stats()["creates"] == 2
 
 
 # -- the page of requests ------------------------------------------------------------------------------------
@@ -635,8 +645,9 @@ def test_the_busiest_creates_are_counted_in_the_limits_window(tmp_path: Path) ->
         one.close()
 
 
-def test_the_busiest_looks_are_counted_in_the_sandboxs_second() -> None:
-    journal = Journal(0.5)
+def test_the_busiest_looks_are_counted_in_the_sandboxs_second(tmp_path: Path) -> None:
+    sandbox = Sandbox(tasks.Store(tmp_path / "t.sqlite3", speed=2.0))
+    journal = sandbox.journal
     for at, route, account in (
         (100.0, "look", "me"),
         (100.2, "look", "you"),
@@ -647,6 +658,7 @@ def test_the_busiest_looks_are_counted_in_the_sandboxs_second() -> None:
     ):
         journal.begin(at, route, account, None)
     assert [journal.busiest_looks(account) for account in ("me", "you", "nobody", None)] == [2, 1, 0, 4]
+    sandbox.stop()
 
 
 def test_stats_show_the_busiest_moments_per_account_and_in_all(start: Callable[..., Server]) -> None:

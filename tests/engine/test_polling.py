@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -167,6 +168,61 @@ def test_a_refused_key_pauses_the_looks_says_why_and_goes_on_when_it_works(
     assert handle.task.note is None
 
 
+def test_a_refused_key_pauses_every_task_and_one_look_finds_out_whether_it_works_again(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    handles = [accepted(engine, name) for name in "abc"]
+    for name in "abc":
+        kie.on_look[f"ext {name}"] = [DENIED]
+    settle(engine)
+    advance(engine, clock, 3)
+    until(lambda: all(handle.task.activity is Activity.PAUSED for handle in handles))
+    assert engine.health().pauses
+    refused = len(kie.looks)
+    for name in "abc":
+        kie.on_look[f"ext {name}"] = [DENIED, DENIED]
+    for _ in range(59):
+        advance(engine, clock, 1)
+    assert len(kie.looks) == refused, "no look while the key is refused"
+    advance(engine, clock, 2)
+    until_looks(kie, refused + 1)
+    settle(engine)
+    for name in "abc":
+        kie.on_look[f"ext {name}"] = []
+    for _ in range(62):
+        advance(engine, clock, 1)
+    until(lambda: all(handle.task.activity is Activity.WATCHING for handle in handles))
+    assert engine.health().pauses == ()
+
+
+def test_a_known_history_brings_extra_looks(make_engine: Callable[..., Engine], kie: Kie, clock: FakeClock) -> None:
+    first = make_engine()
+    for number in range(6):
+        handle = accepted(first, f"warm {number}")
+        began = 1_800_000_000_000
+        record = {
+            "state": "success",
+            "resultJson": "{}",
+            "createTime": began,
+            "completeTime": began + 4800 + 80 * number,
+        }
+        kie.on_look[f"ext warm {number}"] = [envelope(record | {"resultJson": '{"resultObject": {"a": 1}}'})]
+        while handle.task.is_pending:
+            advance(first, clock, 1)
+        handle.result(PATIENCE)
+        clock.advance(11)
+    first.close()
+    engine = make_engine()
+    handle = accepted(engine)
+    settle(engine)
+    begin, seen = clock.now, len(kie.looks)
+    assert engine.history.expect(handle.task).median == pytest.approx(5.0)
+    while clock.now < begin + 7:
+        advance(engine, clock, 0.05)
+    moments = [round(START + moment - begin, 1) for moment, _ in kie.looks[seen:]]
+    assert moments == [3.0, 5.1, 6.0]
+
+
 def test_a_task_that_runs_past_its_limit_is_given_up_and_a_refresh_may_still_bring_it(
     make_engine: Callable[..., Engine], kie: Kie, clock: FakeClock
 ) -> None:
@@ -222,6 +278,32 @@ def test_a_result_that_comes_late_ends_the_empty_successes(engine: Engine, kie: 
     settle(engine)
     while len(kie.looks) < 5:
         advance(engine, clock, 3)
+    assert handle.result(PATIENCE).status is TaskStatus.SUCCESS
+
+
+def test_a_look_that_is_due_before_the_last_one_is_stored_waits_for_it(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    handle = accepted(engine)
+    kie.on_look["ext a"] = [RUNNING, DONE]
+    settle(engine)
+    held, gate = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        held.set()
+        gate.wait(PATIENCE)
+
+    # The budget's permit is reserved before the store is held, what the look says is stored after.
+    engine._poller._permits.extend([clock.now + 3.0, clock.now + 6.0])
+    engine._database.write(hold)
+    assert held.wait(PATIENCE)
+    clock.advance(3.0)
+    until_looks(kie, 1)
+    clock.advance(3.0)
+    engine.thread.run(engine.service.credits())
+    assert len(kie.looks) == 1, "one look at a task at a time"
+    gate.set()
+    until_looks(kie, 2)
     assert handle.result(PATIENCE).status is TaskStatus.SUCCESS
 
 

@@ -146,6 +146,17 @@ class Cut(httpx.AsyncByteStream):
         raise httpx.ReadError("cut")
 
 
+class Pieces(httpx.AsyncByteStream):
+    """A body that comes as bodies do, in pieces of 64 KB."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._data), 65_536):
+            yield self._data[at : at + 65_536]
+
+
 class Host:
     """A host that knows ranges and versions as RFC 9110 wants it, and may cut every answer short.
 
@@ -155,7 +166,9 @@ class Host:
         headers: what is known of the file, beside its length; an ETag unless told otherwise.
     """
 
-    def __init__(self, data: bytes, cut: Iterator[int | None] | None = None, **headers: str) -> None:
+    def __init__(
+        self, data: bytes, cut: Iterator[int | None] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         self.data = data
         self.headers = headers or {"etag": f'"{hashlib.sha256(data).hexdigest()}"'}
         self.asked: list[httpx.Request] = []
@@ -177,7 +190,7 @@ class Host:
             headers["content-range"] = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
         headers["content-length"] = str(len(body))
         cut = next(self._cut, None) if self._cut is not None else None
-        stream = httpx.ByteStream(body) if cut is None else Cut(body[:cut])
+        stream = Pieces(body) if cut is None or cut >= len(body) else Cut(body[:cut])
         return httpx.Response(status, headers=headers, stream=stream)
 
 
