@@ -22,14 +22,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anywidget
-
 from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import InvalidParams, KiegenError
 from kiegen_nb.widgets.cards import card, header
+from kiegen_nb.widgets.loading import CodeWidget
 from kiegen_nb.widgets.protocol import default_session
-from kiegen_nb.widgets.routing import keep_browsers_order
-from kiegen_nb.widgets.slim import slim
 from kiegen_nb.widgets.summary import summary_html
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ CHUNK = 20
 LARGEST = 200 * 1024 * 1024  # bytes of one file over the comm; the browser holds them in memory
 
 
-class Gallery(anywidget.AnyWidget):
+class Gallery(CodeWidget):
     """The tasks of one prompt group, newest first, brought up to date by itself.
 
     Args:
@@ -61,8 +58,9 @@ class Gallery(anywidget.AnyWidget):
         Gallery(default)
     """
 
-    _esm = slim("gallery.js")
-    _css = slim("gallery.css")
+    _code = "gallery.js"
+    _style = "gallery.css"
+    _shows = "gallery"
 
     def __init__(
         self,
@@ -90,7 +88,6 @@ class Gallery(anywidget.AnyWidget):
         if session is None and tasks is None:
             self._session = default_session()
         super().__init__()
-        keep_browsers_order(self)
         self.on_msg(self._on_message)
         self._subscribe()
 
