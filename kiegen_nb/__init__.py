@@ -125,3 +125,8 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Say where the server extension is; Jupyter asks each package that it is told to load."""
+    return [{"module": "kiegen_nb.server", "name": "kiegen_nb"}]

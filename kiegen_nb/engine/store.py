@@ -163,7 +163,7 @@ class Store:
             )
             values = schema.values_of(task) | {
                 "account": self._account,
-                "user": _user(),
+                "user": user_name(),
                 "identity": request.identity,
                 "revision": self._database.revision(connection),
                 **self._lease(),
@@ -266,7 +266,8 @@ class Store:
 
 
 @cache
-def _user() -> str:
+def user_name() -> str:
+    """Return the name rows of this process carry in their column ``user``."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a passwd entry for this uid

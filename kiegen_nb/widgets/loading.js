@@ -53,7 +53,7 @@ function render({ model, el }) {
     begin(loaded.get(key));
   }
 
-  const late = setTimeout(() => notice(el, `Run the cell that shows this ${model.get('shows')}.`), PATIENCE);
+  const late = setTimeout(() => notice(el, `Run the cell that shows this ${model.get('shows')}. While the kernel is busy, this waits for it.`), PATIENCE);
   const stop = () => {
     clearTimeout(late);
     model.off('msg:custom', onMessage);

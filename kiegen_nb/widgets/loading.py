@@ -58,6 +58,5 @@ class CodeWidget(anywidget.AnyWidget):
 @cache
 def joined(names: str | tuple[str, ...]) -> str:
     """Return files of this folder, one after the other."""
-    return "\n".join(
-        (_HERE / name).read_text(encoding="utf-8") for name in ([names] if isinstance(names, str) else names)
-    )
+    every = [names] if isinstance(names, str) else names
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in every)

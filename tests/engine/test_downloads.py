@@ -22,11 +22,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from kiegen_nb.engine import download
+from kiegen_nb.engine import download, partial
 from kiegen_nb.engine.addresses import is_public
 from kiegen_nb.engine.download import ATTEMPTS, MAX_WAIT, STEP
 from kiegen_nb.engine.media import ADVICE
 from kiegen_nb.engine.partial import OVERLAP, Origin, Partial
+from kiegen_nb.errors import MediaError
 from kiegen_nb.kie.client import KieClient
 from kiegen_nb.kie.models.imagen4 import imagen4
 from kiegen_nb.tasks import Asset, AssetKind, GenerationTask, TaskStatus
@@ -117,32 +118,37 @@ async def test_a_host_that_does_not_resume_is_read_from_the_start(tmp_path: Path
     assert all("range" not in request.headers for request in asked[2:])
 
 
+VERSION, WEAK, DATE = '"one"', 'W/"one"', "Sun, 22 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize("overlap", ["fits", "differs"])
 @pytest.mark.parametrize(
-    "known",
-    [{"etag": '"one"'}, {"etag": 'W/"one"'}, {"last-modified": "Sun, 22 Nov 2026 10:00:00 GMT"}, {}],
-    ids=["version", "weak version", "date", "only the length"],
+    ("known", "newer", "more", "asked_for"),
+    [
+        ({"etag": VERSION}, {"etag": '"two"'}, 0, VERSION),
+        ({"etag": WEAK}, {"etag": 'W/"two"'}, 0, None),
+        ({"etag": WEAK, "last-modified": DATE}, {"etag": 'W/"two"', "last-modified": DATE}, 0, DATE),
+        ({"last-modified": DATE}, {"last-modified": DATE.replace("10", "11")}, 0, DATE),
+        ({}, {}, 9, None),
+        ({}, {}, 0, None),
+    ],
+    ids=["version", "weak version", "weak version and date", "date", "length", "nothing"],
 )
-@pytest.mark.parametrize("length", ["same length", "longer"])
 async def test_two_different_files_are_never_glued_even_by_a_host_that_overlooks_if_range(
-    tmp_path: Path, known: dict[str, str], length: str
+    tmp_path: Path, known: dict[str, str], newer: dict[str, str], more: int, asked_for: str | None, overlap: str
 ) -> None:
-    changed = PNG[: HALF // 2] + OTHER[HALF // 2 : len(PNG) - 1] + b"\0" * (1 if length == "same length" else 9)
-    assert (len(changed) == len(PNG)) == (length == "same length")
-    newer = dict.fromkeys(known, '"two"') if "etag" in known else dict.fromkeys(known, "Sun, 22 Nov 2026 11:00:00 GMT")
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(request.headers.get("range"))
-        if len(asked) == 1:
-            return httpx.Response(200, headers=known | {"content-length": str(len(PNG))}, stream=Cut(PNG[:HALF]))
-        if len(asked) == 2:
-            start = int(asked[1][6:-1])
-            span = {"content-range": f"bytes {start}-{len(changed) - 1}/{len(changed)}"}
-            return httpx.Response(206, headers=newer | span, content=changed[start:])
-        return httpx.Response(200, content=OTHER)
-
-    asked: list[Any] = []
+    if overlap == "fits" and known == newer and not more:
+        pytest.skip("nothing tells these two apart")
+    start = HALF - OVERLAP
+    middle = (PNG if overlap == "fits" else OTHER)[start:HALF]
+    changed = (OTHER[:start] + middle + OTHER[HALF:]).ljust(len(PNG), b"x")[: len(PNG)] + b"x" * more
+    first = httpx.Response(200, headers=known | {"content-length": str(len(PNG))}, stream=Cut(PNG[:HALF]))
+    span = {"content-range": f"bytes {start}-{len(changed) - 1}/{len(changed)}"}
+    second = httpx.Response(206, headers=newer | span, content=changed[start:])
+    handle, asked = giving(first, second, httpx.Response(200, content=OTHER))
     assert is_saved(await save(handle, tmp_path), OTHER)
-    assert asked == [None, f"bytes={HALF - OVERLAP}-", None]
+    assert [request.headers.get("range") for request in asked] == [None, f"bytes={start}-", None]
+    assert asked[1].headers.get("if-range") == asked_for
 
 
 async def test_only_the_overlap_tells_two_files_of_one_length_and_no_version_apart(tmp_path: Path) -> None:
@@ -262,6 +268,24 @@ async def test_a_process_killed_at_any_step_leaves_no_half_file_and_the_next_one
         assert (server.asked == []) == whole, "a file that was whole already is not fetched again"
 
 
+@pytest.mark.parametrize("change", [{"source": "http://127.0.0.1:1/other.png"}, {"sha256": "0"}, {"size": 1}, {}])
+@pytest.mark.parametrize("record", ["a sidecar", "no JSON", "no record"])
+async def test_a_file_is_taken_for_the_result_only_if_its_sidecar_says_so(
+    tmp_path: Path, change: dict[str, object], record: str
+) -> None:
+    first = await save(Host(PNG), tmp_path)
+    assert first.path is not None
+    sidecar = first.path.with_name(f"{first.path.name}.json")
+    said = json.loads(sidecar.read_text(encoding="utf-8")) | change
+    sidecar.write_text({"a sidecar": json.dumps(said), "no JSON": "{", "no record": "[1]"}[record], encoding="utf-8")
+    host = Host(OTHER)
+    again = await save(host, tmp_path)
+    ours = record == "a sidecar" and not change
+    assert is_saved(again, PNG if ours else OTHER)
+    assert len(host.asked) == (0 if ours else 1)
+    assert files(tmp_path) == saved_files()
+
+
 @needs_signals
 async def test_a_process_killed_in_the_middle_leaves_the_bytes_it_had_to_the_next(tmp_path: Path) -> None:
     part = tmp_path / "kites" / f".{STEM}.part"
@@ -319,6 +343,43 @@ async def test_two_kernels_that_save_one_result_fetch_it_once(tmp_path: Path) ->
     assert results[0] == results[1]
     assert is_saved(results[1])
     assert files(tmp_path) == saved_files()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked on POSIX only")
+@pytest.mark.parametrize("end", ["become", "drop"])
+def test_a_temporary_file_that_goes_while_it_is_opened_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    one, other = Partial(tmp_path / ".a.part"), Partial(tmp_path / ".a.part")
+    assert one.take()
+    one.write(PNG)
+    lock = partial._lock
+
+    def late(handle: Any) -> bool:
+        if one._handle is not None:
+            one.become(tmp_path / "a.png") if end == "become" else one.drop()
+        return lock(handle)
+
+    monkeypatch.setattr(partial, "_lock", late)
+    assert other.take()
+    assert other.size == 0
+    other.begin()
+    other.write(b"x")
+    assert (tmp_path / ".a.part").read_bytes() == b"x"
+    if end == "become":
+        assert (tmp_path / "a.png").read_bytes() == PNG
+    other.drop()
+
+
+def test_a_temporary_file_that_was_given_up_does_not_get_its_final_name_late(tmp_path: Path) -> None:
+    part = Partial(tmp_path / ".a.part")
+    assert part.take()
+    part.write(PNG)
+    part.leave()
+    with pytest.raises(MediaError, match="ended"):
+        part.become(tmp_path / "a.png")
+    assert files(tmp_path) == [".a.part"]
+    assert not part.take(), "it is for one download"
 
 
 async def test_bytes_and_names_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,8 @@ def test_extra_looks_are_few_spaced_and_where_results_come(low: float, width: fl
 def test_an_expectation_lies_within_the_history(durations: list[float]) -> None:
     found = expectation(durations)
     assert found is not None
-    assert min(durations) - 1e-6 <= found.low <= found.median <= found.high <= max(durations) + 1e-6
+    order = [min(durations), found.low, found.median, found.high, max(durations)]
+    assert all(later >= earlier - 1e-6 for earlier, later in pairwise(order))
     assert found.count == len(durations)
 
 

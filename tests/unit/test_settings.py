@@ -29,6 +29,9 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "database_url": None,
         "output_dir": Path("kiegen_output"),
         "poll_interval": 3.0,
+        "create_limit": 20,
+        "create_window": 10.0,
+        "look_limit": 9.0,
     }
 
 
@@ -39,6 +42,9 @@ def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("KIEGEN_DATABASE_URL", "tasks.sqlite3")
     monkeypatch.setenv("KIEGEN_OUTPUT_DIR", "pictures")
     monkeypatch.setenv("KIEGEN_POLL_INTERVAL", "1.5")
+    monkeypatch.setenv("KIEGEN_CREATE_LIMIT", "40")
+    monkeypatch.setenv("KIEGEN_CREATE_WINDOW", "5")
+    monkeypatch.setenv("KIEGEN_LOOK_LIMIT", "0")
     settings = load_settings()
     assert settings.api_key == SecretStr(KEY)
     assert settings.base_url == "http://127.0.0.1:8000"
@@ -46,6 +52,7 @@ def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.database_url == "tasks.sqlite3"
     assert settings.output_dir == Path("pictures")
     assert settings.poll_interval == 1.5
+    assert (settings.create_limit, settings.create_window, settings.look_limit) == (40, 5.0, 0.0)
 
 
 def test_an_argument_wins_and_none_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,7 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 HOSTILE = "<img src=x onerror='window.hacked = true'><script>window.hacked = true</script>"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-START = """async ([esm, css]) => {
-  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+START = """async ([esm, state]) => {
   const source = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
   const widget = (await import(source)).default;
   const listeners = new Set();
@@ -45,6 +44,7 @@ START = """async ([esm, css]) => {
     on: (_, listener) => listeners.add(listener),
     off: (_, listener) => listeners.delete(listener),
     send: (content) => window.sent.push(content),
+    get: (name) => state[name],
   };
   window.deliver = (content, buffers) => {
     const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
@@ -67,8 +67,10 @@ class Bench:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         gallery.send = self._send
-        page.evaluate(START, [gallery._esm, gallery._css])
-        self.answer()
+        page.evaluate(START, [gallery._esm, gallery.get_state(["code_key", "shows"])])
+        assert self.answer() == ["code"]
+        page.wait_for_selector(".kg")
+        assert self.answer() == ["ready"]
 
     def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         self.page.evaluate(
@@ -78,7 +80,7 @@ class Bench:
     def answer(self) -> list[str]:
         messages = self.page.evaluate("window.sent.splice(0)")
         for content in messages:
-            self.gallery._on_message(self.gallery, content, [])
+            self.gallery._handle_custom_msg(content, [])
         return [content["type"] for content in messages]
 
     def text(self, selector: str) -> str:

@@ -32,7 +32,7 @@ def test_style_sheets_keep_the_spaces_that_mean_something() -> None:
     assert slim_css(text) == slimmed
 
 
-@pytest.mark.parametrize("name", ["gallery.js", "copying.js"])
+@pytest.mark.parametrize("name", ["loading.js", "copying.js"])
 def test_our_own_scripts_come_on_one_line_without_comments(name: str) -> None:
     assert "\n" not in slim(name)
     assert "// " not in slim(name)
