@@ -51,6 +51,10 @@ _HOME = {
     "TaskTimeout": "kiegen_nb.errors",
     "TaskUnconfirmed": "kiegen_nb.errors",
     "UnreadableAnswer": "kiegen_nb.errors",
+    "UploadCancelled": "kiegen_nb.errors",
+    "UploadError": "kiegen_nb.errors",
+    "UploadHandle": "kiegen_nb.engine.uploads",
+    "UploadResult": "kiegen_nb.tasks",
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
     "imagen4": "kiegen_nb.kie.models.imagen4",
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
+    from kiegen_nb.engine.uploads import UploadHandle as UploadHandle
     from kiegen_nb.errors import ConfigurationError as ConfigurationError
     from kiegen_nb.errors import InvalidParams as InvalidParams
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached
@@ -90,6 +95,8 @@ if TYPE_CHECKING:
     from kiegen_nb.errors import TaskTimeout as TaskTimeout
     from kiegen_nb.errors import TaskUnconfirmed as TaskUnconfirmed
     from kiegen_nb.errors import UnreadableAnswer as UnreadableAnswer
+    from kiegen_nb.errors import UploadCancelled as UploadCancelled
+    from kiegen_nb.errors import UploadError as UploadError
     from kiegen_nb.errors import WrongThread as WrongThread
     from kiegen_nb.kie.catalogue import catalogue as catalogue
     from kiegen_nb.kie.models import ProviderParams as ProviderParams
@@ -107,6 +114,7 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import Asset as Asset
     from kiegen_nb.tasks import GenerationTask as GenerationTask
     from kiegen_nb.tasks import TaskStatus as TaskStatus
+    from kiegen_nb.tasks import UploadResult as UploadResult
     from kiegen_nb.widgets.form import Form as Form
     from kiegen_nb.widgets.gallery import Gallery as Gallery
     from kiegen_nb.widgets.studio import Studio as Studio

@@ -25,6 +25,8 @@
     │   ├── StoreTooNew               written by a newer version of this package
     │   └── StoreOnNetworkFolder      SQLite is not safe there
     ├── MediaError                    a result file could not be fetched or is not what it claims
+    ├── UploadError                   a file cannot be uploaded, or not any more (also a ValueError)
+    │   └── UploadCancelled           its upload was cancelled
     ├── SandboxError                  the local sandbox did not start
     ├── SessionClosed                 the session was closed
     └── WrongThread                   a blocking call on the engine's own thread
@@ -92,9 +94,13 @@ class ServiceError(KiegenError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        words = message.rstrip(". ")
-        said = f'Kie answered {code}: "{words}".' if code is not None else f"{words}."
-        super().__init__(f"{said} {self.advice}")
+        super().__init__(f"{self.said} {self.advice}")
+
+    @property
+    def said(self) -> str:
+        """What happened, in one sentence, without the advice."""
+        words = self.message.rstrip(". ")
+        return f'Kie answered {self.code}: "{words}".' if self.code is not None else f"{words}."
 
     def __reduce__(self) -> tuple[partial[ServiceError], tuple[str]]:
         return (partial(type(self), code=self.code, retry_after=self.retry_after), (self.message,))
@@ -155,6 +161,13 @@ class ServiceUnavailable(ServiceError):
 
     retryable = True
     advice = "Check the network and the service's status page. Tasks already accepted are not lost."
+
+
+class LookFailed(ServiceError):
+    """A look at an accepted task was answered with an error: the task itself is untouched."""
+
+    retryable = True
+    advice = "The task was accepted and is not lost; it is looked at again by itself."
 
 
 class UnreadableAnswer(ServiceError):
@@ -233,6 +246,14 @@ class StoreOnNetworkFolder(StoreError):
 
 class MediaError(KiegenError):
     """A result file could not be fetched, or is not what it claims to be."""
+
+
+class UploadError(KiegenError, ValueError):
+    """A file cannot be uploaded, or not any more; the message names it and says what to do."""
+
+
+class UploadCancelled(UploadError):
+    """The upload was cancelled; nothing of it is kept."""
 
 
 class SandboxError(KiegenError):

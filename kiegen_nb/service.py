@@ -11,6 +11,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+    from datetime import datetime
+
     from kiegen_nb.errors import ServiceError
     from kiegen_nb.tasks import AssetKind, GenerationTask
 
@@ -101,6 +104,59 @@ class Outcome:
     is_about_task: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FileRule:
+    """What one field of a model takes.
+
+    Attributes:
+        kind: image, video or audio.
+        endings: the formats by their usual endings, such as ``png``; empty if any will do.
+        most_bytes: the size limit, None if none is known.
+        seconds: the shortest and the longest duration, None if none are known.
+    """
+
+    kind: AssetKind
+    endings: tuple[str, ...] = ()
+    most_bytes: int | None = None
+    seconds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file on its way to the service.
+
+    Attributes:
+        name: what it is called there; one name for ever stands for the same bytes.
+        mime: its media type.
+        size: bytes.
+        chunks: gives the bytes from the beginning, as often as it is called.
+    """
+
+    name: str
+    mime: str
+    size: int
+    chunks: Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The service's answer to an upload.
+
+    Attributes:
+        url: where the file is now.
+        expires_at: when it dies, UTC.
+        is_assumed: whether the service did not say so.
+        mime: what the service takes it for, None if it did not say.
+        size: bytes, None if it did not say.
+    """
+
+    url: str
+    expires_at: datetime
+    is_assumed: bool
+    mime: str | None = None
+    size: int | None = None
+
+
 class Service(Protocol):
     """A generation service as the engine sees it. All calls run on the engine's loop."""
 
@@ -144,6 +200,40 @@ class Service(Protocol):
         Never raises for what the network or the service does.
         """
 
+    def recognise(self, meanings: Callable[[Collection[str]], Mapping[str, str]]) -> None:
+        """Take a function that says what addresses stand for, so that `prepare` can leave their renewal out.
+
+        Args:
+            meanings: called on `prepare`'s thread; address -> what it stands for, of those that are uploads.
+        """
+
+    def file_rules(self, model: object) -> tuple[FileRule, ...] | None:
+        """Return which files a model takes: none if it is empty, any if it is None.
+
+        Args:
+            model: the service's name of it, or the class of its parameters.
+
+        Raises:
+            InvalidParams: there is no such model.
+        """
+
+    def serves(self, url: str) -> bool:
+        """Whether an uploaded file's address can still be right; a local service moves from port to port."""
+
+    async def upload(self, content: Content, now: datetime) -> Uploaded:
+        """Send a file once.
+
+        Raises:
+            KiegenError: with the reason; ``retryable`` says whether sending it again can help.
+        """
+
+    async def upload_from(self, url: str, now: datetime) -> Uploaded:
+        """Have the service fetch a file from an address.
+
+        Raises:
+            KiegenError: as for `upload`.
+        """
+
     async def credits(self) -> float:
         """Return the account's balance in credits.
 
@@ -153,3 +243,25 @@ class Service(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+
+
+def addresses_in(data: object) -> set[str]:
+    """Return every http(s) address that stands alone as a text in a request, however deep."""
+    return {text for text in _texts(data) if text.startswith(("http://", "https://"))}
+
+
+def with_addresses(data: Any, changes: Mapping[str, str]) -> Any:
+    """Return a copy of a request in which some addresses stand for others; the rest is the same."""
+    if isinstance(data, str):
+        return changes.get(data, data)
+    if isinstance(data, dict):
+        return {name: with_addresses(value, changes) for name, value in data.items()}
+    return [with_addresses(value, changes) for value in data] if isinstance(data, list | tuple) else data
+
+
+def _texts(data: object) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list | tuple):
+        for value in data.values() if isinstance(data, dict) else data:
+            yield from _texts(value)

@@ -104,6 +104,20 @@ def is_loopback(url: str) -> bool:
     return (urlsplit(url).hostname or "") in LOOPBACK_HOSTS
 
 
+def upload_host(base_url: str, upload_url: str | None) -> str | None:
+    """Return where an account's files are uploaded to, None if no host was named that may be sent its key.
+
+    Args:
+        base_url: the jobs API; on this machine it takes files itself.
+        upload_url: what was configured.
+    """
+    if upload_url is not None or is_loopback(base_url):
+        return (upload_url or base_url).rstrip("/")
+    host = urlsplit(base_url).hostname or ""
+    # Another service's key is none of Kie's business.
+    return KIE_UPLOAD_URL if host == "kie.ai" or host.endswith(".kie.ai") else None
+
+
 def data_folder() -> Path:
     """Return the user's data folder for the default stores, made if missing."""
     return user_data_path("kiegen_nb", appauthor=False, ensure_exists=True)

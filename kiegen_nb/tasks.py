@@ -5,6 +5,7 @@ Python spells them in snake_case, JSON in camelCase; both directions go through 
 
 from __future__ import annotations
 
+import html
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +54,9 @@ TIMEOUT = "TIMEOUT"
 CANCELLED = "CANCELLED"
 """``fail_code`` of a task that was cancelled before it was sent."""
 
+UPLOAD_LOST = "UPLOAD_LOST"
+"""``fail_code`` of a request that was never sent, because a file it needs is not the uploaded one any more."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
@@ -92,6 +96,47 @@ class Asset(_Record):
         return asset_html(self)
 
 
+class UploadResult(_Record):
+    """A file in the service's temporary storage; parameters take it wherever they take an address.
+
+    Attributes:
+        download_url: its address there.
+        expires_at: when that address dies, UTC. A request that is sent within the hour before renews it by itself.
+        is_assumed: whether the service named no such time: then 24 h are assumed, 3 days are the documented maximum.
+        sha256: hex digest of the bytes, None for an upload by URL.
+        name: what it is called here.
+        mime: its media type, such as ``image/png``.
+        size: bytes, None if unknown.
+        kind: image, video or audio; file where the service did not say.
+        source: the path or the URL it can be renewed from.
+    """
+
+    download_url: str
+    expires_at: datetime
+    is_assumed: bool
+    sha256: str | None = None
+    name: str
+    mime: str
+    size: int | None = None
+    kind: AssetKind
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return self.download_url
+
+    def __repr__(self) -> str:
+        return f"UploadResult({self.name!r}, {self.mime}, until {self._until})"
+
+    def _repr_html_(self) -> str:
+        size = f", {self.size:,} bytes" if self.size is not None else ""
+        said = f"{self.name} ({self.mime}{size}), uploaded, until {self._until}"
+        return f'<div title="{html.escape(self.download_url)}">{html.escape(said)}</div>'
+
+    @property
+    def _until(self) -> str:
+        return f"{self.expires_at:%Y-%m-%d %H:%M} UTC{' (assumed)' if self.is_assumed else ''}"
+
+
 class GenerationTask(_Record):
     """One generation: what was asked, what became of it, and the files it left.
 
@@ -107,7 +152,7 @@ class GenerationTask(_Record):
         external_task_id: the service's id, None until the request was accepted.
         provider_params: the request in its JSON form, enough to repeat it.
         result_json: the service's result, as the text it sent.
-        fail_code: the service's code, or UNCONFIRMED, TIMEOUT or CANCELLED.
+        fail_code: the service's code, or UNCONFIRMED, TIMEOUT, CANCELLED or UPLOAD_LOST.
         fail_msg: why it failed and what to do, one or two sentences.
         note: a passing remark (a bad look, a wait for a slot), None while all is well.
         created_at: when it was asked for, UTC.

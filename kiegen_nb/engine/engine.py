@@ -11,7 +11,7 @@ from kiegen_nb.engine.clock import Clock, SystemClock, as_datetime
 from kiegen_nb.engine.handle import TaskHandle, call_back
 from kiegen_nb.engine.health import Health, take_stock
 from kiegen_nb.engine.history import History
-from kiegen_nb.engine.journal import EventStream, Journal, TaskEvent, note
+from kiegen_nb.engine.journal import STEPS, EventStream, Journal, TaskEvent, note
 from kiegen_nb.engine.keeper import Keeper
 from kiegen_nb.engine.limits import Limits
 from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
@@ -38,19 +38,6 @@ if TYPE_CHECKING:
 
 DISPLAY_PACE = 0.25  # least seconds between two updates of one gallery
 CLOSE_PATIENCE = 0.8  # seconds a create in flight gets to be answered when the session closes
-_STEPS = {
-    "submitting": "submit.marked",
-    "requeued": "submit.requeued",
-    "accepted": "submit.accepted",
-    "refused": "submit.refused",
-    "unconfirmed": "submit.unconfirmed",
-    "running": "look.running",
-    "paused": "task.paused",
-    "succeeded": "task.succeeded",
-    "failed": "task.failed",
-    "saved": "save.stored",
-}
-"""What a stored change is called in the log; the others are called ``task.`` and their own name."""
 
 
 class Engine:
@@ -260,16 +247,20 @@ class Engine:
         known = self.current(task_id)
         if known is not None and apply(known, event) is known:
             return known  # nothing new: no write, no message
+        return (await self.transition(task_id, event))[1]
+
+    async def transition(self, task_id: str, event: Event) -> tuple[GenerationTask, GenerationTask]:
+        """Do the same; return the task before and after, the same object if the event came too late."""
         before, after = await asyncio.wrap_future(self.store.apply(task_id, event))
         name = type(event).__name__.lower()
         if after is not before:
             self.remember(after, name)
-            note(_STEPS.get(name, f"task.{name}"), task_id, after.fail_msg or after.note or "", state=after.state)
+            note(STEPS.get(name, f"task.{name}"), task_id, after.fail_msg or after.note or "", state=after.state)
         else:
             self.remember(after, "followed")
         if after.activity is Activity.SAVING and before.activity is not Activity.SAVING:
             self.save(after)
-        return after
+        return before, after
 
     def remember(self, task: GenerationTask, name: str) -> None:
         """Take in a task as it is in the store, and tell everybody who follows it.
@@ -323,14 +314,15 @@ class Engine:
     async def _send(self, task: GenerationTask, request: Request) -> None:
         try:
             await self._submitter.send(task, request)
-            await self.history.load(task.api_model)
         except KiegenError as error:
-            note("store.trouble", task.id, f"not sent: {error}")
+            note("store.trouble", task.id, str(error))
             self.look_failed(task.id, error)
+        sent = self.current(task.id)
+        if sent is not None and sent.activity is Activity.QUEUED:
             with self._lock:
                 self._unsent.add(task.id)
-        sent = self.current(task.id)
         if sent is not None and sent.activity is Activity.WATCHING:
+            await self.history.load(task.api_model)
             self._poller.add(sent, accepted=self.clock.time())
 
     async def _save(self, task: GenerationTask) -> None:

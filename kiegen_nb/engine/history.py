@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kiegen_nb.engine.journal import note
 from kiegen_nb.engine.schedule import Expectation, expectation
 from kiegen_nb.engine.store import KEPT_DURATIONS
 
@@ -44,10 +45,14 @@ class History:
 
     async def _load(self, api_model: str) -> None:
         try:
-            self._durations[api_model] = deque(await asyncio.to_thread(self._read, api_model), KEPT_DURATIONS)
-            self._expected.pop(api_model, None)
+            found = await asyncio.to_thread(self._read, api_model)
+        except Exception as error:  # noqa: BLE001 - without a history there are fewer looks, and that is all
+            note("store.trouble", None, f"no history of {api_model}: {error}")
+            found = []
         finally:
             del self._loading[api_model]
+        self._durations[api_model] = deque(found, KEPT_DURATIONS)
+        self._expected.pop(api_model, None)
 
     def add(self, task: GenerationTask) -> None:
         """Take in a task that has succeeded."""

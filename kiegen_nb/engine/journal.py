@@ -24,9 +24,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("kiegen_nb")
 log.addHandler(logging.NullHandler())  # without it Python prints warnings into the notebook by itself
 KEPT_EVENTS = 10_000
+STEPS = {
+    "submitting": "submit.marked",
+    "requeued": "submit.requeued",
+    "accepted": "submit.accepted",
+    "refused": "submit.refused",
+    "unconfirmed": "submit.unconfirmed",
+    "running": "look.running",
+    "paused": "task.paused",
+    "succeeded": "task.succeeded",
+    "failed": "task.failed",
+    "saved": "save.stored",
+}
+"""What a stored change is called in the log; the others are called ``task.`` and their own name."""
 _NEWS = frozenset({"submit.accepted", "task.succeeded", "save.stored", "lease.taken"})
 _TROUBLE = frozenset(
     {"submit.refused", "submit.requeued", "submit.unconfirmed", "submit.impossible"}
+    | {"submit.not_stored"}
     | {"task.failed", "task.paused", "save.failed", "budget.halved", "store.trouble", "engine.late"},
 )
 

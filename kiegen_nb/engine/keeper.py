@@ -92,8 +92,10 @@ class Keeper:
                 host.save(task)
             else:
                 await host.watch(task)
+        # Asked first: whatever is committed after this is found by the next round, or by the reading below.
+        busy = await asyncio.to_thread(host.store.is_busy)
         self._revision, changed = await asyncio.to_thread(host.store.changed_since, self._revision)
         for task in changed:
             if task.id not in host.busy_with:
                 host.remember(task, "followed")
-        return await asyncio.to_thread(host.store.is_busy)
+        return busy

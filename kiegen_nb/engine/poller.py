@@ -302,9 +302,10 @@ class Poller:
         self._host.look_failed(task.id, outcome.error)
         watch = self._again(task.id, outcome.retry_after, answered=outcome.is_about_task)
         # The first bad look of a new task is normal: the record appears a moment after the create.
-        if watch is None or watch.errors < 2 or await self._is_over(task, watch, str(outcome.error)):  # noqa: PLR2004
+        said = outcome.error.said if outcome.error is not None else "No usable answer."
+        if watch is None or watch.errors < 2 or await self._is_over(task, watch, said):  # noqa: PLR2004
             return
-        await self._host.dispatch(task.id, Noted(f"{outcome.error} Looking again by itself."))
+        await self._host.dispatch(task.id, Noted(f"{said} Looking again by itself."))
 
     async def _empty_success(self, task: GenerationTask) -> None:
         watch = self._watches.get(task.id)

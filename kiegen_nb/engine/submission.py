@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.journal import note
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
-from kiegen_nb.errors import RateLimited, UnreadableAnswer
+from kiegen_nb.errors import KiegenError, RateLimited, UnreadableAnswer
 from kiegen_nb.service import Outcome, OutcomeKind
-from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
@@ -37,6 +36,9 @@ class Host(Protocol):
 
     async def dispatch(self, task_id: str, event: Event) -> GenerationTask:
         """Store an event and tell everybody; return the task after it."""
+
+    async def transition(self, task_id: str, event: Event) -> tuple[GenerationTask, GenerationTask]:
+        """Do the same; return the task before and after, the same object if the event came too late."""
 
     def answered(self, task_id: str) -> None:
         """Say that the create was answered, whatever the answer."""
@@ -98,14 +100,14 @@ class Submitter:
         used = False
         async with self._open:
             try:
-                task = await host.dispatch(task_id, Submitting(as_datetime(host.clock.time())))
-                if task.activity is not Activity.SUBMITTING:
-                    return False  # cancelled while it waited
+                before, after = await host.transition(task_id, Submitting(as_datetime(host.clock.time())))
+                if after is before:
+                    return False  # cancelled while it waited, or sent before: only its own mark lets it go out
                 used = True
                 outcome = await self._create(request)
                 note("submit.answered", task_id, kind=outcome.kind.value)
                 # First the id: whatever happens next, it must not be lost.
-                await host.dispatch(task_id, self._event_of(outcome))
+                await self._keep(task_id, self._event_of(outcome))
             finally:
                 await self._end_slot(task_id, slot, used=used)
         if outcome.kind is not OutcomeKind.NOT_SENT:
@@ -113,6 +115,20 @@ class Submitter:
         host.answered(task_id)
         await self._pause(task_id, self._delay(outcome, tries))
         return True
+
+    async def _keep(self, task_id: str, event: Event) -> None:
+        """Store the answer, however long the store refuses it: nobody could ask for it again."""
+        tries = 0
+        while True:
+            try:
+                await self._host.dispatch(task_id, event)
+            except KiegenError as error:
+                its_id = f"its id at the service is {event.external_task_id}. " if isinstance(event, Accepted) else ""
+                note("submit.not_stored", task_id, f"{its_id}{error}")
+                await self._host.clock.sleep(min(2.0**tries, MAX_BACK_OFF))
+                tries += 1
+            else:
+                return
 
     async def _create(self, request: Request) -> Outcome:
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kiegen_nb.errors import (
+    LookFailed,
     ModelUnavailable,
     NotFound,
     RateLimited,
@@ -279,6 +280,9 @@ def _bad_look(envelope: Envelope) -> Outcome:
     error = error_of(envelope)
     if envelope.code == KEY_REFUSED:
         return Outcome(OutcomeKind.DENIED, code=str(envelope.code), error=error)
+    if not error.retryable:
+        # What helps a request that was refused would have people pay for this one again.
+        error = LookFailed(envelope.message, code=envelope.code, retry_after=envelope.retry_after)
     return replace(unclear(error), is_about_task=envelope.code in TASK_CODES)
 
 

@@ -3,7 +3,8 @@
 const PATIENCE = 2500; // ms without an answer until the notice
 
 // One copy for every widget of the page, under the code's own key
-const loaded = (globalThis[Symbol.for('kiegen_nb.code')] ||= new Map());
+const PLACE = Symbol.for('kiegen_nb.code');
+const loaded = globalThis[PLACE] || (globalThis[PLACE] = new Map());
 
 async function prepare({ esm, css }) {
   const url = URL.createObjectURL(new Blob([esm], { type: 'text/javascript' }));

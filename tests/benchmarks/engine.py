@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 sys.path[0] = str(Path(__file__).resolve().parents[2])  # `tests` is found there, as pytest finds it
 
 from tests.benchmarks.compare import compare  # noqa: E402 - the line above comes first
-from tests.benchmarks.measuring import Figure, isolate, machine  # noqa: E402
+from tests.benchmarks.measuring import Figure, isolated, machine  # noqa: E402
 from tests.benchmarks.mishaps import download, faults, imports  # noqa: E402
 from tests.benchmarks.waiting import at_once, pending, under_limits  # noqa: E402
 
@@ -57,18 +58,31 @@ def main() -> None:
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
-    isolate()
     say(machine())
+    with isolated():
+        show(options.rows or ([] if options.compare else list(ROWS)), options.tasks)
+        if options.compare:
+            show_requests()
+
+
+def show(rows: Sequence[str], tasks: int) -> None:
+    """Print rows; one that breaks does not stop the others."""
     say(f"  {'':60} {'measured':>10} {'wanted':>10}")
-    for name in options.rows or ([] if options.compare else ROWS):
+    for name in rows:
         title, measure = ROWS[name]
-        say(f"{name}: {title.format(tasks=options.tasks)}")
-        for figure in measure(options.tasks):
-            say(figure.line())
-    if options.compare:
-        say(f"CPU milliseconds of one request, 16 at once  {'create':>8} {'look':>8}")
-        for way, create, look in compare():
-            say(f"  {way:42} {create:8.2f} {look:8.2f}")
+        say(f"{name}: {title.format(tasks=tasks)}")
+        try:
+            for figure in measure(tasks):
+                say(figure.line())
+        except Exception:  # noqa: BLE001 - whatever it was, the table says it
+            say(f"  BROKEN\n{traceback.format_exc()}")
+
+
+def show_requests() -> None:
+    """Print what one request costs with each HTTP library."""
+    say(f"CPU milliseconds of one request, 16 at once  {'create':>8} {'look':>8}")
+    for way, create, look in compare():
+        say(f"  {way:42} {create:8.2f} {look:8.2f}")
 
 
 if __name__ == "__main__":

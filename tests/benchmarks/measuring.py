@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -176,12 +176,14 @@ def busiest_second(times: Sequence[float]) -> int:
     return most
 
 
-def isolate() -> None:
+@contextmanager
+def isolated() -> Iterator[None]:
     """Forget the user's settings, and work in an empty folder."""
     for name in list(os.environ):
         if name.startswith(("KIE_", "KIEGEN_")) or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
             del os.environ[name]
-    os.chdir(tempfile.mkdtemp(prefix="kiegen-benchmark-"))
+    with tempfile.TemporaryDirectory(prefix="kiegen-benchmark-") as folder, chdir(folder):
+        yield
 
 
 def machine() -> str:

@@ -6,12 +6,14 @@ import hashlib
 import json
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from kiegen_nb.engine import pictures
+from kiegen_nb.engine.formats import is_cut
 from kiegen_nb.engine.media import ADVICE, safe_name
 from kiegen_nb.engine.pictures import THUMBNAIL_BYTES, THUMBNAIL_SIDE
 from kiegen_nb.tasks import Asset, AssetKind
@@ -30,6 +32,13 @@ def claim(width: int, height: int) -> bytes:
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def box(name: bytes, size: int, *, wide: bool = False) -> bytes:
+    """Return a box as films are made of, with so many bytes in it."""
+    if wide:
+        return b"\0\0\0\1" + name + (size + 16).to_bytes(8, "big") + bytes(size)
+    return (size + 8).to_bytes(4, "big") + name + bytes(size)
 
 
 async def test_a_picture_is_kept_byte_for_byte_with_all_that_is_known_of_it(tmp_path: Path) -> None:
@@ -95,6 +104,77 @@ async def test_what_is_no_picture_becomes_an_error_and_leaves_no_file(tmp_path: 
     assert asset.url == URL
     assert asset.error
     assert files(tmp_path) == []
+
+
+def film(path: Path, ending: str) -> bytes:
+    """Make a film whose index comes first, so that its beginning plays without its end."""
+    import av  # noqa: PLC0415 - slow to import
+
+    frames: Any = av.VideoFrame
+    options = {"movflags": "faststart"} if ending != "webm" else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libvpx" if ending == "webm" else "h264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(frames.from_image(Image.effect_noise((160, 120), 90).convert("RGB"))))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "webm"])
+async def test_a_film_is_described_and_gets_a_poster(tmp_path: Path, ending: str) -> None:
+    data = film(tmp_path / f"made.{ending}", ending)
+    asset = await save(giving(httpx.Response(200, content=data))[0], tmp_path / "out", kind=AssetKind.VIDEO)
+    assert asset.error is None
+    assert asset.path is not None
+    assert asset.path.name == f"{STEM}.{ending}"
+    assert (asset.kind, asset.width, asset.height, asset.duration) == (AssetKind.VIDEO, 160, 120, 2.0)
+    assert asset.thumbnail is not None
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.999])
+async def test_a_film_without_its_end_is_no_result_though_its_beginning_plays(
+    tmp_path: Path, ending: str, share: float
+) -> None:
+    data = film(tmp_path / f"made.{ending}", ending)
+    cut = httpx.Response(200, content=data[: int(len(data) * share)])
+    asset = await save(giving(cut)[0], tmp_path / "out", kind=AssetKind.VIDEO)
+    assert asset.error == f"The end of the video is missing. {ADVICE}"
+    assert files(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "cut"),
+    [
+        (box(b"ftyp", 8) + box(b"mdat", 100), False),
+        (box(b"ftyp", 8) + box(b"mdat", 100)[:-1], True),
+        (box(b"ftyp", 8) + box(b"mdat", 100)[:12], True),
+        (box(b"ftyp", 8) + box(b"mdat", 100, wide=True), False),
+        (box(b"ftyp", 8) + box(b"mdat", 100, wide=True)[:-1], True),
+        (box(b"ftyp", 8) + b"\0\0\0\0mdat" + bytes(100), False),
+        (box(b"ftyp", 8) + b"\0\0\0\1mdat" + bytes(8), False),
+        (box(b"ftyp", 8) + b"\0\0", False),
+        (b"\xff\xff\xff\xffmoov", False),
+        (b"", False),
+    ],
+)
+def test_a_film_is_cut_where_its_last_box_is(tmp_path: Path, data: bytes, *, cut: bool) -> None:
+    file = tmp_path / "film"
+    file.write_bytes(data)
+    assert is_cut(file) is cut
+
+
+async def test_a_picture_whose_thumbnail_cannot_be_made_is_kept_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise KeyError("strange")
+
+    monkeypatch.setattr(pictures, "thumbnail", fail)
+    asset = await save(giving(httpx.Response(200, content=PNG))[0], tmp_path)
+    assert (asset.error, asset.thumbnail) == (None, None)
+    assert files(tmp_path) == [f"kites/{STEM}.png", f"kites/{STEM}.png.json"]
 
 
 @pytest.mark.parametrize("side", [12_000, 40_000])

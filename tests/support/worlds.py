@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import socket
 import time
 import urllib.request
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from tests.support.fake_kie import START, FakeClock, Kie, envelope, settle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pytest
@@ -199,36 +200,48 @@ class ScriptedWorld:
         self._kie = kie
         self._clock = clock
 
-    def play(self, how: Script) -> Ending:
-        """Let a task meet its fault, and a healthy one be submitted beside it; return how they ended."""
-        engine = self._make_engine(how.interval)
-        self._kie.scripts[BAD] = how
+    def play(self, ways: Mapping[str, Script]) -> dict[str, Ending]:
+        """Let tasks meet their faults, all in one session with a healthy one; return how they ended.
+
+        Args:
+            ways: name -> script; all are in as much of a hurry.
+        """
+        pace = next(iter(ways.values()))
+        engine = self._make_engine(pace.interval)
         heard = engine.events(None)
-        bad, healthy = (_submit(engine, market("z-image", prompt=prompt), prompt) for prompt in (BAD, HEALTHY))
+        self._kie.scripts = {f"{BAD} {name}": script for name, script in ways.items()}
+        bad = {prompt: _submit(engine, prompt) for prompt in self._kie.scripts}
+        healthy = _submit(engine, HEALTHY)
         begun = self._clock.now
 
         def is_over() -> bool:
-            creates, looks = self._kie.asked(BAD)
-            is_through = creates >= len(how.creates) and looks >= len(how.looks)
-            ended = self._clock.now >= begun + how.lasting if how.lasting else bad.task.is_finished
-            return is_through and ended and healthy.task.is_finished
+            lasted = self._clock.now >= begun + pace.lasting if pace.lasting else True
+            ended = all(self._is_through(prompt, ended=not pace.lasting, handle=bad[prompt]) for prompt in bad)
+            return lasted and ended and healthy.task.is_finished
 
-        self._until(engine, is_over, how.step)
-        task = bad.task
-        _, looks = self._kie.asked(BAD)
+        self._until(engine, is_over, pace.step)
+        tasks, looks = {prompt: handle.task for prompt, handle in bad.items()}, {p: self._kie.asked(p)[1] for p in bad}
         for _ in range(4):
             self._clock.advance(AFTERWARDS / 4)
             settle(engine)
-        return Ending(
-            status=task.status,
-            fail_code=task.fail_code,
-            activity=task.activity,
-            sent=self._kie.arrived.count(BAD),
-            looks_again=self._kie.asked(BAD)[1] > looks,
-            said=_said(heard, bad),
-            saved=_is_saved(bad),
-            healthy=healthy.status,
-        )
+        return {
+            name: Ending(
+                status=tasks[prompt].status,
+                fail_code=tasks[prompt].fail_code,
+                activity=tasks[prompt].activity,
+                sent=self._kie.arrived.count(prompt),
+                looks_again=self._kie.asked(prompt)[1] > looks[prompt],
+                said=_said(heard, bad[prompt]),
+                saved=_is_saved(bad[prompt]),
+                healthy=healthy.status,
+            )
+            for name, prompt in zip(ways, bad, strict=True)
+        }
+
+    def _is_through(self, prompt: str, *, ended: bool, handle: TaskHandle) -> bool:
+        """Whether everything that was to go wrong for a task did."""
+        script, (creates, looks) = self._kie.scripts[prompt], self._kie.asked(prompt)
+        return creates >= len(script.creates) and looks >= len(script.looks) and handle.task.is_finished is ended
 
     def _until(self, engine: Engine, is_so: Callable[[], object], step: float) -> None:
         for _ in range(400):
@@ -264,6 +277,7 @@ class SandboxWorld:
         self._folder = folder
         self._monkeypatch = monkeypatch
         self._closing = ExitStack()
+        self._own = sandbox
         monkeypatch.setattr("kiegen_nb.engine.engine.SystemClock", HastyClock)
 
     def play(self, how: Mishap) -> Ending:
@@ -301,7 +315,7 @@ class SandboxWorld:
             status=task.status,
             fail_code=task.fail_code,
             activity=task.activity,
-            sent=self._sent(key) - 1,
+            sent=self._sent(key, down=bool(how.down)) - 1,
             looks_again=bad.id in engine._poller.watching,
             said=_said(heard, bad),
             saved=_is_saved(bad),
@@ -321,8 +335,9 @@ class SandboxWorld:
         self._closing.callback(own.stop)
         self._own = own
 
-    def _sent(self, key: str) -> int:
-        return len(requests_of(getattr(self, "_own", self._sandbox), key, "create"))
+    def _sent(self, key: str, *, down: bool) -> int:
+        # A sandbox that was started again remembers its tasks only.
+        return len(self._own.get("/sandbox/tasks") if down else requests_of(self._sandbox, key, "create"))
 
     def _fill_disk(self, group: str) -> None:
         write = Partial.write
@@ -337,8 +352,6 @@ class SandboxWorld:
 
 def closed_port() -> int:
     """Return a port at which nobody listens."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -351,8 +364,8 @@ def _with_address(rule: dict[str, object]) -> dict[str, object]:
     return rule | {"body": body.replace("CLOSED", f"http://127.0.0.1:{closed_port()}")}
 
 
-def _submit(engine: Engine, params: KieParams, prompt_id: str) -> TaskHandle:
-    return engine.submit(engine.service.prepare(params), prompt_id=prompt_id)
+def _submit(engine: Engine, prompt: str) -> TaskHandle:
+    return engine.submit(engine.service.prepare(market("z-image", prompt=prompt)), prompt_id=prompt)
 
 
 def _said(heard: EventStream, handle: TaskHandle) -> str:

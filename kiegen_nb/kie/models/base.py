@@ -13,8 +13,9 @@ from pydantic.alias_generators import to_camel
 
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models.fields import broken_rule as broken_rule  # noqa: PLC0414 - families import it from here
-from kiegen_nb.kie.models.fields import broken_rules, explain
+from kiegen_nb.kie.models.fields import broken_rules, explain, python_text
 from kiegen_nb.kie.roads import JOBS, road_name
+from kiegen_nb.service import FileRule, with_addresses
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ VIDEO_TIME_LIMIT = 3600.0
 USUAL_TIMES = {AssetKind.IMAGE: (5.0, 60.0), AssetKind.AUDIO: (15.0, 120.0), AssetKind.VIDEO: (60.0, 300.0)}
 _EMPTY: tuple[Any, ...] = ("", [], ())
 CALLBACK_FIELDS = frozenset({"callBackUrl", "progressCallBackUrl"})
+_FILE_CONTROLS = {f"{kind}{plural}": kind for kind in ("image", "video", "audio") for plural in ("", "s")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class KieParams(BaseModel):
     time_limit: ClassVar[float] = IMAGE_TIME_LIMIT
     slug_names: ClassVar[tuple[str, ...]] = ()
     """Names under which ``input`` may repeat the slug, as the service's own bodies do."""
+    file_limits: ClassVar[Mapping[str, FileRule | None]] = {}
+    """What is documented of the files a field takes; None for one whose address is no file."""
 
     service: str = "KIE"
     model: str
@@ -181,6 +185,18 @@ class KieParams(BaseModel):
         return USUAL_TIMES.get(cls.kind_of(api_model), USUAL_TIMES[AssetKind.IMAGE])
 
     @classmethod
+    def file_rules(cls, api_model: str) -> tuple[FileRule, ...] | None:
+        """Return which files a slug takes: none if it is empty, any if it is None."""
+        found = []
+        for name, field in cls.input_model().model_fields.items():
+            hints = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            kind, when = _FILE_CONTROLS.get(str(hints.get("control"))), hints.get("when")
+            slugs = when.get("api_model") if isinstance(when, dict) else None
+            if kind is not None and (not isinstance(slugs, list) or api_model in slugs):
+                found.append(cls.file_limits.get(name, FileRule(AssetKind(kind))))
+        return tuple(rule for rule in found if rule is not None)
+
+    @classmethod
     def follow_ups(cls, task: GenerationTask) -> tuple[FollowUp, ...]:
         """Return what can be done with a finished task of this family."""
         del task
@@ -224,23 +240,32 @@ class KieParams(BaseModel):
         """Return the body of the create call."""
         return {"model": self.api_model, "input": self.wire_input()}
 
-    def identity(self) -> str:
-        """Return the hex sha256 of the canonical wire input; callbacks are no part of it."""
+    def identity(self, meanings: Mapping[str, str] | None = None) -> str:
+        """Return the hex sha256 of the canonical wire input; callbacks are no part of it.
+
+        Args:
+            meanings: address -> what it counts as, for uploads, whose addresses change.
+        """
         body = {name: value for name, value in self.wire().items() if name not in CALLBACK_FIELDS}
+        body = with_addresses(body, meanings) if meanings else body
         # Two endpoints may take equal bodies, as Midjourney's upscale and vary do.
         said = body if self.road == JOBS else {"road": self.road, "body": body}
         text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def as_python(self) -> str:
-        """Return the call that makes these parameters again, leaving out what is filled in anyway."""
+    def as_python(self, call_of: Callable[[str], str | None] | None = None) -> str:
+        """Return the call that makes these parameters again, leaving out what is filled in anyway.
+
+        Args:
+            call_of: address -> the call that uploads its file again, None for one that is no upload.
+        """
         fields = self.flat()
         for name in [name for name in fields if name != "prompt"]:
             rest = {other: value for other, value in fields.items() if other != name}
             if self._is_made_by(rest):
                 fields = rest
         first = [repr(fields.pop("prompt"))] if self.prompt_first and "prompt" in fields else []
-        keywords = [f"{name}={value!r}" for name, value in fields.items()]
+        keywords = [f"{name}={python_text(value, call_of)}" for name, value in fields.items()]
         return f"{self.python_name}({', '.join(first + keywords)})"
 
     def _is_made_by(self, fields: dict[str, Any]) -> bool:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
+from kiegen_nb.tasks import UploadResult
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -31,8 +33,14 @@ def not_blank(value: str) -> str:
 
 
 def as_list(value: object) -> object:
-    """Return one text as a list of it."""
-    return [value] if isinstance(value, str) else value
+    """Return one text or upload as a list of it, uploads as their addresses."""
+    values = [value] if isinstance(value, str | UploadResult) else value
+    return [as_address(one) for one in values] if isinstance(values, list | tuple) else values
+
+
+def as_address(value: object) -> object:
+    """Return an upload's address, anything else as it is."""
+    return value.download_url if isinstance(value, UploadResult) else value
 
 
 def as_text(value: object) -> object:
@@ -67,6 +75,25 @@ def addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         address(value)
     return values
+
+
+def python_text(value: object, call_of: Callable[[str], str | None] | None = None) -> str:
+    """Return a value of JSON as Python writes it.
+
+    Args:
+        value: texts, numbers, lists, tuples and dicts.
+        call_of: says which call makes a text again, None for a text that is written as it is.
+    """
+    if call_of is None:
+        return repr(value)
+    if isinstance(value, str):
+        return call_of(value) or repr(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name!r}: {python_text(inner, call_of)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(python_text(inner, call_of) for inner in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    return repr(value)
 
 
 def _is_address(value: str) -> bool:

@@ -12,13 +12,16 @@ from pydantic import Field, create_model, model_validator
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT, VIDEO_TIME_LIMIT, KieInput, KieParams
-from kiegen_nb.kie.models.fields import broken_rule, broken_rules
-from kiegen_nb.kie.models.market_input import make_input_model
+from kiegen_nb.kie.models.fields import as_address, broken_rule, broken_rules, python_text
+from kiegen_nb.kie.models.market_input import file_rules_of, make_input_model
 from kiegen_nb.kie.validation import normalise
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kiegen_nb.kie.entries import Model
+    from kiegen_nb.service import FileRule
 
 _DEEPEST = 20  # lists within lists; deeper is a circle
 
@@ -103,8 +106,18 @@ class KieMarketParams(KieParams):
         model = catalogue.get(api_model)
         return AssetKind.FILE if model is None else model.asset_kind
 
-    def as_python(self) -> str:
-        """Return the call that makes these parameters again, leaving out what is filled in anyway."""
+    @classmethod
+    def file_rules(cls, api_model: str) -> tuple[FileRule, ...] | None:
+        """Return which files a slug takes; any if the catalogue does not say."""
+        model = catalogue.get(api_model)
+        return (file_rules_of(model) or None) if model is not None else None
+
+    def as_python(self, call_of: Callable[[str], str | None] | None = None) -> str:
+        """Return the call that makes these parameters again, leaving out what is filled in anyway.
+
+        Args:
+            call_of: address -> the call that uploads its file again, None for one that is no upload.
+        """
         fields = self.flat()
         for name in [name for name in self.input if self.validate_input]:
             rest = {other: value for other, value in fields.items() if other != name}
@@ -113,8 +126,8 @@ class KieMarketParams(KieParams):
         shown = {name: value for name, value in fields.items() if name in self.input}
         odd = {name: value for name, value in shown.items() if not _is_keyword_name(name)}
         parts = [repr(self.api_model), *(() if self.validate_input else ("validate=False",))]
-        parts += [f"{name}={value!r}" for name, value in shown.items() if name not in odd]
-        parts += [f"**{odd!r}"] if odd else []
+        parts += [f"{name}={python_text(value, call_of)}" for name, value in shown.items() if name not in odd]
+        parts += [f"**{python_text(odd, call_of)}"] if odd else []
         return f"{self.python_name}({', '.join(parts)})"
 
     # It takes the place of the base's validator of this name: here the catalogue says what the fields are.
@@ -213,6 +226,7 @@ def _json_value(name: str, value: Any, deep: int = 0) -> Any:
     """Return a copy of a value that JSON can hold, so that later changes of the caller's list do not reach it."""
     if deep > _DEEPEST:
         raise broken_rule(name, "holds itself, or too many lists within lists.")
+    value = as_address(value)
     if isinstance(value, str):
         if not _is_unicode(value):
             raise broken_rule(name, "holds half a character (a lone surrogate), which cannot be sent.")

@@ -9,6 +9,8 @@ from pydantic import Field, create_model
 
 from kiegen_nb.kie.models.base import KieInput
 from kiegen_nb.kie.rules import NOT_FILLED, ONLY_WITH
+from kiegen_nb.service import FileRule
+from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
     from kiegen_nb.kie.entries import Model, Param
@@ -61,6 +63,7 @@ _MEDIA_NAMES = {
     "verify_url": "audio",
 }
 _UPPER = {"url": "URL", "urls": "URLs", "id": "ID", "ids": "IDs", "cfg": "CFG", "nsfw": "NSFW", "midi": "MIDI"}
+_MEGABYTES = re.compile(r"\b(\d+) MB\b")
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -90,6 +93,16 @@ def media_of(param: Param) -> str | None:
     if not is_address or any(word in name for word in ("link", "reference_file", "size", "resolution")):
         return None
     return next((kind for word, kind in _MEDIA if word in name), None)
+
+
+def file_rules_of(model: Model) -> tuple[FileRule, ...]:
+    """Return what the catalogue says of the files a model takes, also inside its lists of objects."""
+    found = []
+    for param in (inner for outer in model.params for inner in (outer, *outer.items)):
+        kind, limit = media_of(param), _MEGABYTES.search(param.description)
+        if kind is not None:
+            found.append(FileRule(AssetKind(kind), most_bytes=int(limit[1]) * 2**20 if limit else None))
+    return tuple(dict.fromkeys(found))
 
 
 def _field(param: Param, *, fixed: bool) -> tuple[Any, Any]:
