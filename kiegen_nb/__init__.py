@@ -60,6 +60,7 @@ _HOME = {
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
     "midjourney": "kiegen_nb.kie.models.midjourney",
+    "params_from": "kiegen_nb.provenance",
     "query_keys": "kiegen_nb.engine.query",
     "sora2": "kiegen_nb.kie.models.sora2",
     "veo3": "kiegen_nb.kie.models.veo3",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.models.sora2 import sora2 as sora2
     from kiegen_nb.kie.models.veo3 import KieVeo3Params as KieVeo3Params
     from kiegen_nb.kie.models.veo3 import veo3 as veo3
+    from kiegen_nb.provenance import params_from as params_from
     from kiegen_nb.session import Session as Session
     from kiegen_nb.tasks import Asset as Asset
     from kiegen_nb.tasks import GenerationTask as GenerationTask

@@ -49,6 +49,8 @@ class Session:
         database_url: the task store, a path or an SQLAlchemy URL; else ``KIEGEN_DATABASE_URL``, else a file in the
             user's data folder.
         output_dir: where results are saved; else ``KIEGEN_OUTPUT_DIR``, else ``./kiegen_output``.
+        embed: write into each PNG file how it was made, for `params_from` and other programs; else ``KIEGEN_EMBED``,
+            else no: files are kept as they came, byte for byte.
         poll_interval: seconds between two looks at a pending task; else ``KIEGEN_POLL_INTERVAL``, else 3.
         sandbox: True uses the sandbox whatever keys there are; False forbids it.
         create_limit: requests that make a task, per window; else ``KIEGEN_CREATE_LIMIT``, else 20; 0 is no limit. Kie
@@ -75,6 +77,7 @@ class Session:
         upload_url: str | None = None,
         database_url: str | Path | None = None,
         output_dir: str | Path | None = None,
+        embed: bool | None = None,
         poll_interval: float | None = None,
         sandbox: bool | None = None,
         create_limit: int | None = None,
@@ -89,6 +92,7 @@ class Session:
             upload_url=upload_url,
             database_url=None if database_url is None else str(database_url),
             output_dir=output_dir,
+            embed=embed,
             poll_interval=poll_interval,
             create_limit=create_limit,
             create_window=create_window,

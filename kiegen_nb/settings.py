@@ -29,6 +29,7 @@ class Settings(BaseSettings):
         upload_url: ``KIEGEN_UPLOAD_URL``, the upload host.
         database_url: ``KIEGEN_DATABASE_URL``, an SQLAlchemy URL or a path to an SQLite file.
         output_dir: ``KIEGEN_OUTPUT_DIR``, where result files go.
+        embed: ``KIEGEN_EMBED``, whether PNG files are saved with the text of how they were made.
         poll_interval: ``KIEGEN_POLL_INTERVAL``, seconds between two looks at a pending task.
         create_limit: ``KIEGEN_CREATE_LIMIT``, requests per window that make a task; 0 is no limit. Kie allows 20.
         create_window: ``KIEGEN_CREATE_WINDOW``, that window's seconds.
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     upload_url: str | None = None
     database_url: str | None = None
     output_dir: Path = Path("kiegen_output")
+    embed: bool = False
     poll_interval: float = Field(default=3.0, gt=0)
     create_limit: int = Field(default=20, ge=0)
     create_window: float = Field(default=10.0, gt=0)

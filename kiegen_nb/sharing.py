@@ -59,6 +59,7 @@ class Shared:
         self._users += 1
         self.engine.poll_interval = settings.poll_interval
         self.engine.output_dir = settings.output_dir.expanduser().absolute()
+        self.engine.embed = settings.embed
         self.engine.set_limits(settings.create_limit, settings.create_window, settings.look_limit)
 
 

@@ -72,6 +72,7 @@ class Engine:
         self.service = service
         self.poll_interval = poll_interval
         self.output_dir = output_dir
+        self.embed = False  # whether PNG files are saved with the text of how they were made
         self._database = database
         self.store = Store(database, service.account, self.clock)
         self.limits = Limits(database, service.account, self.clock)
@@ -327,7 +328,7 @@ class Engine:
 
     async def _save(self, task: GenerationTask) -> None:
         try:
-            assets = await self._media.save(task, task.assets, self.output_dir)
+            assets = await self._media.save(task, task.assets, self.output_dir, embed=self.embed)
             await self.dispatch(task.id, Saved(assets))
         finally:
             self._saving.discard(task.id)

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from kiegen_nb.engine import films, pictures
+from kiegen_nb.engine import embedding, films, pictures
 from kiegen_nb.engine.download import Downloader, in_worker
 from kiegen_nb.engine.formats import HEAD, Found, is_cut, sniff
 from kiegen_nb.engine.journal import note
-from kiegen_nb.engine.partial import Origin, Partial
+from kiegen_nb.engine.partial import Origin, Partial, sync_folder
 from kiegen_nb.errors import MediaError
 from kiegen_nb.tasks import Asset, AssetKind
 
@@ -39,12 +39,13 @@ _PAUSE, _PATIENCE = 1.0, 600  # seconds between two looks at a file another kern
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One result and its place; ``stem`` is its path but for the ending."""
+    """One result and its place; ``stem`` is its path but for the ending, ``embed`` whether to put text into a PNG."""
 
     task: GenerationTask
     number: int
     asset: Asset
     stem: Path
+    embed: bool
 
     def note(self, event: str, message: str = "", **data: object) -> None:
         note(event, self.task.id, message, asset=self.number, **data)
@@ -77,20 +78,33 @@ class MediaSaver:
             clock, self._workers, user_agent=user_agent, allow_local=allow_local, transport=transport
         )
 
-    async def save(self, task: GenerationTask, assets: Sequence[Asset], output_dir: Path) -> tuple[Asset, ...]:
-        """Save what is not saved yet; an asset that fails says why in ``error`` and keeps its URL."""
-        return tuple(await asyncio.gather(*(self._save(task, n, asset, output_dir) for n, asset in enumerate(assets))))
+    async def save(
+        self, task: GenerationTask, assets: Sequence[Asset], output_dir: Path, *, embed: bool = False
+    ) -> tuple[Asset, ...]:
+        """Save what is not saved yet; an asset that fails says why in ``error`` and keeps its URL.
+
+        Args:
+            task: whose results they are.
+            assets: the results.
+            output_dir: where each prompt group gets a folder.
+            embed: write into each PNG how it was made; other files stay as they came.
+        """
+        folder = output_dir / safe_name(task.prompt_id)
+        jobs = [
+            _Job(task, number, asset, folder / f"{safe_name(task.id)}-{number}", embed)
+            for number, asset in enumerate(assets)
+        ]
+        return tuple(await asyncio.gather(*map(self._save, jobs)))
 
     async def close(self) -> None:
         """Release connections and workers."""
         await self._downloader.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    async def _save(self, task: GenerationTask, number: int, asset: Asset, output_dir: Path) -> Asset:
-        job = _Job(task, number, asset, output_dir / safe_name(task.prompt_id) / f"{safe_name(task.id)}-{number}")
+    async def _save(self, job: _Job) -> Asset:
         try:
-            if await self._in_worker(_is_there, asset.path):
-                return asset
+            if await self._in_worker(_is_there, job.asset.path):
+                return job.asset
             job.note("save.started")
             return await self._fetch(job)
         except (MediaError, OSError) as error:
@@ -99,7 +113,7 @@ class MediaSaver:
         except Exception as error:  # noqa: BLE001 - whatever a decoder throws at a strange file: the task must end
             reason = f"The file could not be saved ({type(error).__name__})."
             job.note("save.failed", reason, trace=traceback.format_exc())
-        return asset.model_copy(update={"error": f"{reason} {ADVICE}"})
+        return job.asset.model_copy(update={"error": f"{reason} {ADVICE}"})
 
     async def _fetch(self, job: _Job) -> Asset:
         part = Partial(job.stem.with_name(f".{job.stem.name}.part"))
@@ -190,12 +204,19 @@ def _find(job: _Job, part: Partial) -> Path | None:
         try:
             record = json.loads(sidecar.read_text(encoding="utf-8"))
             source, size, digest = record["source"], record["size"], record["sha256"]
-        except (OSError, ValueError, LookupError, TypeError):
+            received = record.get("sha256_received")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
-        for file in (sidecar.with_suffix(""), part.path):
-            if source == job.asset.url and file.is_file() and file.stat().st_size == size and _digest(file) == digest:
+        if source == job.asset.url:
+            if _is(file := sidecar.with_suffix(""), digest, size):
                 return file
+            if _is(part.path, received or digest, None if received else size):
+                return part.path
     return None
+
+
+def _is(file: Path, digest: str, size: int | None) -> bool:
+    return file.is_file() and size in {None, file.stat().st_size} and _digest(file) == digest
 
 
 def _digest(path: Path) -> str:
@@ -216,6 +237,12 @@ def _finish(job: _Job, part: Partial, source: Path) -> Asset:
             place = job.stem.parent / ".thumbnails" / f"{job.stem.name}.webp"
             made.callback(place.unlink, missing_ok=True)
             thumbnail = _write_thumbnail(job, found.kind, source, place)
+        received, ready = digest, source
+        if job.embed and source == part.path and found.extension == "png":
+            copy = job.stem.with_name(f".{job.stem.name}.embedded")
+            made.callback(copy.unlink, missing_ok=True)
+            ready = _embed(job, found, source, copy, digest)
+            digest, size = _digest(ready), ready.stat().st_size
         saved = job.asset.model_copy(
             update={
                 "kind": found.kind,
@@ -229,14 +256,34 @@ def _finish(job: _Job, part: Partial, source: Path) -> Asset:
                 "error": None,
             },
         )
-        made.callback(_sidecar_of(path).unlink, missing_ok=True)
-        _write_sidecar(job.task, saved, path)
+        if source != path:  # one that has its name already has its sidecar, too
+            made.callback(_sidecar_of(path).unlink, missing_ok=True)
+            _write_sidecar(_describe(job, path.name, digest, size, received), path)
         job.note("save.sidecar")
-        if source == part.path:
+        if ready != source:
+            ready.replace(path)
+            sync_folder(path.parent)
+        elif source == part.path:
             part.become(path)
         made.pop_all()
     job.note("save.renamed", file=path.name)
     return saved
+
+
+def _embed(job: _Job, found: Found, source: Path, copy: Path, received: str) -> Path:
+    """Write a copy of a PNG that says how it was made; return it, or the PNG itself if that cannot be done."""
+    record = _describe(job, f"{job.stem.name}.png", None, None, received)
+    texts = {
+        "parameters": embedding.parameters(job.task, found),
+        embedding.KEYWORD: json.dumps(record, ensure_ascii=False),
+    }
+    try:
+        embedding.embed(source, copy, texts)
+    except ValueError as error:
+        job.note("save.embedded", str(error), made=False)
+        copy.unlink(missing_ok=True)
+        return source
+    return copy
 
 
 def _write_thumbnail(job: _Job, kind: AssetKind, source: Path, place: Path) -> Path | None:
@@ -254,20 +301,26 @@ def _sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _write_sidecar(task: GenerationTask, asset: Asset, path: Path) -> None:
-    record = task.to_json()
+def _describe(job: _Job, name: str, digest: str | None, size: int | None, received: str) -> dict[str, Any]:
+    """Return what a sidecar says; without digest and size, what is written into the file itself."""
+    record = job.task.to_json()
     kept = (
         "id", "promptId", "service", "model", "apiModel", "externalTaskId", "providerParams", "createdAt",
         "submittedAt", "completedAt", "creditsConsumed", "repeat", "attempt", "parentId",
     )  # fmt: skip
-    sidecar = {
+    known = {
         "kiegen": 1,
-        "file": path.name,
-        "sha256": asset.sha256,
-        "size": asset.size,
-        "source": asset.url,
+        "file": name,
+        "sha256": digest,
+        "size": size,
+        "sha256_received": received if received != digest else None,
+        "source": job.asset.url,
         "task": {name: record[name] for name in kept},
     }
+    return {name: value for name, value in known.items() if value is not None or name == "source"}
+
+
+def _write_sidecar(sidecar: dict[str, Any], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.json.part")
     try:
         with temporary.open("w", encoding="utf-8") as file:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -23,7 +25,7 @@ from kiegen_nb.tasks import Asset, GenerationTask
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -105,6 +107,30 @@ documents = Table(
     Column("updated_at", Float, nullable=False),
 )
 """JSON texts that are kept beside the tasks, such as the service's catalogue as it was last read."""
+
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of account and address, which may be too long for a key
+    Column("account", String(200), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("content", String(64), nullable=False),
+    Column("sha256", String(64)),
+    Column("name", Text, nullable=False),
+    Column("mime", String(200), nullable=False),
+    Column("size", BigInteger),
+    Column("kind", String(10), nullable=False),
+    Column("source", Text),
+    Column("uploaded_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("is_assumed", Boolean, nullable=False),
+    Index("uploads_by_content", "account", "content"),
+)
+"""Every address a file was ever uploaded to; ``content`` stands for its bytes, or for the address they came from.
+
+Rows outlive their addresses: a request of before is recognised by them.
+"""
 
 
 def upgrade(connection: Connection, found: int) -> None:

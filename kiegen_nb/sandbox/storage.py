@@ -92,6 +92,8 @@ class UploadedFile(BaseHandler, tornado.web.StaticFileHandler):
             raise tornado.web.HTTPError(404)
         self.root = str(self.sandbox.uploads.folder)
         self._mime = upload.mime
+        if await self.faulted("after"):
+            return
         await super().get(upload.file_id, include_body)
 
     async def head(self, path: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models import follow_ups
-from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, GenerationTask, TaskStatus
+from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,9 @@ _WORDS = {
     Activity.SAVING: "Saving",
     Activity.GAVE_UP: "Not looked after",
 }
+_INPUTS = (AssetKind.IMAGE, AssetKind.VIDEO, AssetKind.AUDIO)
+_WORDED = (AssetKind.TEXT, AssetKind.DATA)
+EXCERPT = 400  # characters of a text on its card
 _NO_FILE = "The service reported success, but no file has arrived."
 
 
@@ -49,6 +52,17 @@ def shape(task: GenerationTask) -> str:
     """Return the asked aspect ratio, empty if none was asked for."""
     found = inputs(task).get("aspect_ratio") or inputs(task).get("aspectRatio")
     return found if isinstance(found, str) else ""
+
+
+def seed(task: GenerationTask) -> str | None:
+    """Return the asked seed, None if the service chose one."""
+    found = inputs(task).get("seed", inputs(task).get("seeds"))
+    return None if found is None else str(found)
+
+
+def can_retry(task: GenerationTask) -> bool:
+    """Whether a failed task may be asked anew with one click: nothing was charged, and no result can still come."""
+    return kind(task) == FAILED and task.fail_code != TIMEOUT and task.parent_id is None
 
 
 def kind(task: GenerationTask) -> str:
@@ -112,15 +126,24 @@ def credits_text(value: float) -> str:
     return f"{value:,.6g} credit" + ("" if value == 1 else "s")
 
 
-def card(task: GenerationTask, parent: GenerationTask | None = None) -> dict[str, Any]:
+def card(
+    task: GenerationTask,
+    parent: GenerationTask | None = None,
+    *,
+    folder: Path | None = None,
+    expected: float | None = None,
+) -> dict[str, Any]:
     """Return everything a card shows, small and without None, as JSON data.
 
     Args:
         task: what the card is of.
         parent: the task it follows up, if that is known.
+        folder: the addresses of files are relative to it.
+        expected: seconds the task is expected to take.
     """
     which = kind(task)
     since = task.submitted_at or task.created_at
+    is_sent = which == PENDING and task.submitted_at is not None
     data: dict[str, Any] = {
         "id": task.id,
         "kind": which,
@@ -128,15 +151,19 @@ def card(task: GenerationTask, parent: GenerationTask | None = None) -> dict[str
         "prompt": prompt(task),
         "of": _origin(task, parent),
         "facts": facts(task),
+        "model": short_model(task),
+        "seed": seed(task),
         "ratio": shape(task),
         "since": since.timestamp() if which in (PENDING, SAVING) else None,
+        "expected": expected if is_sent else None,
         "code": task.fail_code if which in (FAILED, UNCLEAR) else None,
         "reason": _reason(task, which),
         "note": _note(task),
         "again": _again(task, which),
+        "retry": "Try again" if can_retry(task) else None,
         "next": _next(task),
         "load": task.parent_id is None or None,  # a follow-up has no form of its own
-        "assets": [_asset(task, n, asset) for n, asset in enumerate(task.assets)],
+        "assets": [_asset(task, n, asset, folder) for n, asset in enumerate(task.assets)],
     }
     return {name: value for name, value in data.items() if value not in (None, "", [])}
 
@@ -203,10 +230,13 @@ def _makes(step: FollowUp, api_model: str) -> bool:
         return False
 
 
-def _asset(task: GenerationTask, n: int, asset: Asset) -> dict[str, Any]:
+def _asset(task: GenerationTask, n: int, asset: Asset, folder: Path | None) -> dict[str, Any]:
     data = {
         "kind": asset.kind.value,
         "name": asset.path.name if asset.path is not None else None,
+        "file": _place(asset.path, folder),
+        "text": _excerpt(asset),
+        "use": (asset.kind in _INPUTS and asset.path is not None) or None,
         "width": asset.width,
         "height": asset.height,
         "duration": asset.duration,
@@ -214,6 +244,23 @@ def _asset(task: GenerationTask, n: int, asset: Asset) -> dict[str, Any]:
         "thumb": thumbnail_key(task.id, n, asset.thumbnail),
     }
     return {name: value for name, value in data.items() if value is not None}
+
+
+def _place(path: Path | None, folder: Path | None) -> str | None:
+    if path is None or folder is None or not path.is_relative_to(folder):
+        return None
+    return path.relative_to(folder).as_posix()
+
+
+def _excerpt(asset: Asset) -> str | None:
+    """Return the beginning of a text."""
+    if asset.path is None or asset.kind not in _WORDED:
+        return None
+    try:
+        with asset.path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(EXCERPT)
+    except OSError:
+        return None
 
 
 def thumbnail_key(task_id: str, n: int, path: Path | None) -> str | None:
@@ -227,24 +274,31 @@ def thumbnail_key(task_id: str, n: int, path: Path | None) -> str | None:
     return f"{task_id}/{n}/{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
 
-def header(state: QueryState, *, columns: int | None = None, live: bool = True, loads: bool = False) -> dict[str, Any]:
-    """Return what stands above the cards; ``loads`` says that a card's settings can be taken over."""
+def header(state: QueryState) -> dict[str, Any]:
+    """Return what stands above the cards, and how far the tasks are that were asked for lately."""
     kinds = [kind(task) for task in state.data]
-    pending = kinds.count(PENDING) + kinds.count(SAVING)
+    waiting = [task for task, which in zip(state.data, kinds, strict=True) if which in (PENDING, SAVING)]
     counted = [
-        (pending, "pending"),
+        (len(waiting), "pending"),
         (kinds.count(DONE) + kinds.count(MISSING), "done"),
         (kinds.count(FAILED), "failed"),
         (kinds.count(UNCLEAR), "unconfirmed"),
     ]
     return {
         "counts": " · ".join(f"{number:,} {name}" for number, name in counted if number),
-        "busy": pending > 0,
+        "busy": bool(waiting),
+        "run": _run(state, waiting),
         "loading": state.is_loading,
         "sandbox": state.is_sandbox,
         "credits": None if state.credits is None else f"{credits_text(state.credits)} left",
         "error": None if state.error is None else (str(state.error) or type(state.error).__name__),
-        "columns": columns,
-        "live": live,
-        "loads": loads,
     }
+
+
+def _run(state: QueryState, waiting: list[GenerationTask]) -> dict[str, int] | None:
+    """Return how many of the tasks are done that were asked for since the oldest one that is pending."""
+    if not waiting:
+        return None
+    begun = min(task.created_at for task in waiting)
+    total = sum(task.created_at >= begun for task in state.data)
+    return {"done": total - len(waiting), "total": total}

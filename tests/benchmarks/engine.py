@@ -1,12 +1,14 @@
 """Prints the engine's figures beside those to reach.
 
 ``python tests/benchmarks/engine.py [row ...] [--tasks N] [--compare]``; all rows take some ten minutes. Nothing else
-should run meanwhile, and only numbers of one run may be compared.
+should run meanwhile: the load is printed before each row, and what is far above 0.5 spoils times, CPU and stalls.
+Only numbers of one run may be compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from functools import partial
@@ -33,9 +35,10 @@ ROWS: dict[str, tuple[str, Callable[[int], Sequence[Figure]]]] = {
         partial(at_once, downloads=True),
     ),
     "limits": (
-        "{tasks} tasks of 4 to 6 s under 20 creates per 10 s and 10 looks per s, no history, downloads on",
+        "{tasks} tasks of 4 to 6 s under 20 creates per 10 s and 10 looks per s, no history, downloads off",
         under_limits,
     ),
+    "limits-downloads": ("the same with downloads", partial(under_limits, downloads=True)),
     "pending": ("1,000 pending tasks, awaited and watched", lambda _: pending()),
     "import": ("import kiegen_nb", lambda _: imports()),
     "download": ("a film of 100 MB", lambda _: download()),
@@ -53,14 +56,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prints the engine's figures beside those to reach.")
     parser.add_argument("rows", nargs="*", metavar="row", help=f"of {', '.join(ROWS)}; all without one")
     parser.add_argument("--tasks", type=int, default=200, help="how many tasks (the figures are for 200)")
-    parser.add_argument("--compare", action="store_true", help="also what one request costs with each HTTP library")
+    parser.add_argument(
+        "--compare", action="store_true", help="below it, what one request costs with each HTTP library"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
     say(machine())
     with isolated():
-        show(options.rows or ([] if options.compare else list(ROWS)), options.tasks)
+        show(options.rows or list(ROWS), options.tasks)
         if options.compare:
             show_requests()
 
@@ -70,7 +75,7 @@ def show(rows: Sequence[str], tasks: int) -> None:
     say(f"  {'':60} {'measured':>10} {'wanted':>10}")
     for name in rows:
         title, measure = ROWS[name]
-        say(f"{name}: {title.format(tasks=tasks)}")
+        say(f"{name}: {title.format(tasks=tasks)} (load before: {os.getloadavg()[0]:.1f})")
         try:
             for figure in measure(tasks):
                 say(figure.line())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ import pytest
 
 from kiegen_nb.tasks import Activity, TaskStatus
 from tests.support.fake_kie import RUNNING, FakeClock, envelope
-from tests.support.worlds import BAD, DONE, Mishap, SandboxWorld, Script, ScriptedKie, ScriptedWorld
+from tests.support.worlds import BAD, LivelyClock, Mishap, SandboxWorld, Script, ScriptedKie, ScriptedWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.session import Session
@@ -38,6 +37,7 @@ class Case:
         fail_code: why it failed.
         activity: what is still done about it.
         sent: creates that reached the service.
+        sent_anew: whether the same cell, run again, sends it once more.
         looks_again: whether the program goes on looking.
         says: what its owner reads on it, at the time or at the end; a regular expression.
         saved: whether there is a file for every result.
@@ -48,6 +48,7 @@ class Case:
     fail_code: str | None = None
     activity: Activity | None = None
     sent: int = 1
+    sent_anew: bool = False
     looks_again: bool = False
     says: str = ""
     saved: bool = True
@@ -116,7 +117,7 @@ def unconfirmed(**ways: Script | Mishap) -> Case:
 
 def refused(code: int, says: str, **more: Script) -> Case:
     answers = {f"{name}": created(answer) for name, answer in (("inside", inside(code)), ("status", real(code)))}
-    return Case(answers | more, FAILED, str(code), says=says, saved=False)
+    return Case(answers | more, FAILED, str(code), sent_anew=True, says=says, saved=False)
 
 
 def passing(ways: Mapping[str, Script | Mishap], says: str = "Looking again by itself") -> Case:
@@ -166,6 +167,8 @@ CASES: dict[str, Case] = {
         reading=created(httpx.ReadTimeout("no")),
     ),
     "create-surprise": unconfirmed(library=created(RuntimeError("a library's mistake"))),
+    # Creates whose answer came and could not be written down.
+    "create-not-stored": Case({"thrice": Script(unstored=3)}),
     # Creates that certainly did not arrive.
     "create-refused": Case(
         {
@@ -195,9 +198,10 @@ CASES: dict[str, Case] = {
         },
         FAILED,
         "500",
+        sent_anew=True,
         says="nothing was charged",
         saved=False,
-    ),  # fmt: skip
+    ),
     # Looks that told nothing.
     "look-500": passing(everywhere(looked, 500, None, "40", times=2)),
     "look-502": passing(everywhere(looked, 502, None, "40", times=2)),
@@ -210,7 +214,7 @@ CASES: dict[str, Case] = {
         "500",
         says="Model busy",
         saved=False,
-    ),  # fmt: skip
+    ),
     "look-402": passing({"once": looked(RUNNING, POOR, POOR)}),
     "look-html": passing({"html": looked(HTML, HTML)}),
     "look-cut": passing({"json": looked(*[raw(CUT_LOOK)] * 2), "sandbox": dropped("look", truncate=0.5)}),
@@ -242,7 +246,7 @@ CASES: dict[str, Case] = {
         looks_again=True,
         says="could not be reached",
         saved=False,
-    ),  # fmt: skip
+    ),
     "look-401": Case({"twice": looked(RUNNING, DENIED, DENIED)}, says="Check KIE_API_KEY"),
     "look-401-for-ever": Case(
         {"hours": looked(then=DENIED, step=30, lasting=60 * MINUTES)},
@@ -252,7 +256,7 @@ CASES: dict[str, Case] = {
         looks_again=True,
         says="Check KIE_API_KEY",
         saved=False,
-    ),  # fmt: skip
+    ),
     # Looks that told something odd.
     "look-new-word": passing({"word": looked(record(state="dreaming"), record(state="dreaming"))}, says="dreaming"),
     "look-null": passing({"four": looked(*[NO_RECORD] * 4), "404": looked(*[inside(404)] * 2)}),
@@ -263,7 +267,7 @@ CASES: dict[str, Case] = {
         Activity.GAVE_UP,
         says=r"30 minutes.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "look-endless": Case(
         {
             "running": looked(then=RUNNING, interval=600, step=600),
@@ -274,7 +278,7 @@ CASES: dict[str, Case] = {
         Activity.GAVE_UP,
         says=r"30 minutes.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "look-no-result": passing({"twice": looked(EMPTY, EMPTY)}, says="success"),
     "look-no-result-for-ever": Case(
         {"empty": looked(then=EMPTY), "nothing": looked(then=record(state="success", resultJson=""))},
@@ -283,7 +287,7 @@ CASES: dict[str, Case] = {
         Activity.GAVE_UP,
         says=r"names no file.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "look-fail": Case(
         {
             "policy": looked(RUNNING, record(state="fail", failCode="400", failMsg="content policy")),
@@ -293,7 +297,7 @@ CASES: dict[str, Case] = {
         "400",
         says="content policy.*not charged",
         saved=False,
-    ),  # fmt: skip
+    ),
     # Files.
     "file-refused": Case(
         {"sandbox": Mishap(({"route": "look", "body": ELSEWHERE},))}, says=r"session\.refresh", saved=False
@@ -307,18 +311,18 @@ CASES: dict[str, Case] = {
         {"sandbox": Mishap(({"route": "file", "truncate": 0.5, "complete": True},))},
         says=r"damaged.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "file-expired": Case({"sandbox": Mishap(({"route": "file", "http": 403},))}),
     "file-expired-for-ever": Case(
         {"sandbox": Mishap(({"route": "file", "http": 403, "times": 0},))},
         says=r"does not work any more.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "file-html": Case(
         {"sandbox": Mishap(({"route": "file", "body": "<html>Sign in to continue</html>"},))},
         says=r"not a picture.*session\.refresh",
         saved=False,
-    ),  # fmt: skip
+    ),
     "file-disk-full": Case({"sandbox": Mishap(full=True)}, says=r"No space left.*session\.refresh", saved=False),
 }
 SCRIPTED = {
@@ -333,8 +337,6 @@ SANDBOXED = {
 
 @pytest.fixture
 def clock() -> FakeClock:
-    from tests.support.worlds import LivelyClock
-
     return LivelyClock()
 
 
@@ -385,9 +387,12 @@ def _check(case: Case, ending: Ending, way: str) -> None:
     assert (ending.status, ending.fail_code, ending.activity) == (case.status, case.fail_code, case.activity), story
     assert ending.healthy is SUCCESS, story
     assert ending.sent == case.sent, story
+    assert ending.sent_anew is case.sent_anew, story
     assert ending.looks_again is case.looks_again, story
     assert ending.saved is case.saved, story
     assert re.search(case.says, ending.said, re.DOTALL), story
+    if not case.sent_anew:
+        assert "nothing was charged" not in ending.said, f"an advice to pay again; {story}"
 
 
 def _rows() -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 ROOT = Path(__file__).parents[2]
-ABROAD = 4  # trials at once: most of the time each waits for the sandbox
+AT_ONCE = 4  # trials at once: most of the time each waits for the sandbox
 AHEAD = 20.0  # hours
 HOLD = {"route": "create", "delay": 60}  # the work is done, the answer keeps everybody waiting
 PIECES = {"route": "file", "slow": 800_000, "times": 0}  # so that half a file is what there is for a while
@@ -38,9 +38,9 @@ class Point:
 
     Attributes:
         event: the log record at which the process dies; None for any record.
-        nth: the how manieth of them; 0 for no death at all.
+        nth: which of them, from 1; 0 for no death at all.
         held: how many creates the sandbox leaves without an answer; then the process dies once all have arrived.
-        chance: a number in place of ``nth``: the how manieth random trial this is.
+        chance: the number of a random trial, which draws ``nth`` by itself; None for any other.
     """
 
     event: str | None = None
@@ -86,10 +86,10 @@ class Trial:
 
     Attributes:
         point: where it died.
-        seed: of the random trials.
+        seed: of the random trials. The number of records differs a little between runs, and so may what is drawn.
+        folder: where its store, its output and the words of its processes are.
         deaths: what was found after each.
-        recovered: what was found after a run that nobody killed.
-        again: the same once more.
+        scenes: what was found after two more runs that nobody killed.
         rows: the store's table of tasks at the end.
         counted: creates by the sandbox's own counter.
     """
@@ -104,10 +104,12 @@ class Trial:
 
     @property
     def recovered(self) -> Scene:
+        """What was found after the first run that nobody killed."""
         return self.scenes[0]
 
     @property
     def again(self) -> Scene:
+        """The same once more."""
         return self.scenes[1]
 
     @property
@@ -170,7 +172,7 @@ class Trials:
         self._closing = contextlib.ExitStack()
         self._futures: dict[Point, Future[Trial]] = {}
         self._sandbox = self._closing.enter_context(self._running_sandbox("sandbox"))
-        self._threads = ThreadPoolExecutor(ABROAD)
+        self._threads = ThreadPoolExecutor(AT_ONCE)
 
     def begin(self, points: Iterable[Point]) -> None:
         """Start trials; random ones need the undisturbed one to know how many records there are."""

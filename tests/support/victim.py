@@ -53,7 +53,7 @@ class Job:
         says: the file for what it prints.
         hours: how far its clock is ahead.
         event: the log record that ends the process, None for one of any kind.
-        nth: the how manieth such record ends it; 0 for none.
+        nth: which such record ends it, from 1; 0 for none.
     """
 
     url: str

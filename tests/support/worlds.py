@@ -8,6 +8,8 @@ import json
 import socket
 import time
 import urllib.request
+from collections import Counter
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,10 @@ import httpx
 
 from kiegen_nb.engine.clock import SystemClock
 from kiegen_nb.engine.partial import Partial
+from kiegen_nb.engine.transitions import Accepted
+from kiegen_nb.errors import StoreError
 from kiegen_nb.kie.models.market import market
-from tests.conftest import until as until_real
-from tests.support.fake_kie import START, FakeClock, Kie, envelope, settle
+from tests.support.fake_kie import START, FakeClock, Kie, envelope, settle, until
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,9 +33,10 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.handle import TaskHandle
     from kiegen_nb.engine.journal import EventStream
+    from kiegen_nb.engine.transitions import Event
     from kiegen_nb.kie.models.base import KieParams
     from kiegen_nb.session import Session
-    from kiegen_nb.tasks import Activity, TaskStatus
+    from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
     from tests.conftest import Sandbox
 
 Answer = httpx.Response | Exception
@@ -80,6 +84,7 @@ class Script:
         creates: answers to the first creates; the later ones are accepted.
         looks: answers to the first looks.
         then: the answer to every later look.
+        unstored: how often the store refuses to take the answer to a create.
         interval: seconds between two looks.
         step: seconds by which time goes on.
         lasting: seconds after which a task that never ends has been watched for long enough; 0 for one that does.
@@ -88,6 +93,7 @@ class Script:
     creates: tuple[Answer, ...] = ()
     looks: tuple[Answer, ...] = ()
     then: Answer = DONE
+    unstored: int = 0
     interval: float = 3.0
     step: float = 3.0
     lasting: float = 0.0
@@ -118,6 +124,7 @@ class Ending:
 
     Attributes:
         sent: creates of the bad task that reached the service.
+        sent_anew: whether the same cell, run again, sends it once more.
         looks_again: whether it is still looked at.
         said: everything it said to its owner, in one text.
         saved: whether every result has its file.
@@ -127,6 +134,7 @@ class Ending:
     fail_code: str | None
     activity: Activity | None
     sent: int
+    sent_anew: bool
     looks_again: bool
     said: str
     saved: bool
@@ -210,6 +218,8 @@ class ScriptedWorld:
         engine = self._make_engine(pace.interval)
         heard = engine.events(None)
         self._kie.scripts = {f"{BAD} {name}": script for name, script in ways.items()}
+        if pace.unstored:
+            self._refuse_answers(engine, pace.unstored)
         bad = {prompt: _submit(engine, prompt) for prompt in self._kie.scripts}
         healthy = _submit(engine, HEALTHY)
         begun = self._clock.now
@@ -224,19 +234,43 @@ class ScriptedWorld:
         for _ in range(4):
             self._clock.advance(AFTERWARDS / 4)
             settle(engine)
+        looks_again = {prompt: self._kie.asked(prompt)[1] > looks[prompt] for prompt in bad}
+        sent = {prompt: self._kie.arrived.count(prompt) for prompt in bad}
+        for prompt in bad:
+            _submit(engine, prompt)
+        settle(engine)
         return {
             name: Ending(
                 status=tasks[prompt].status,
                 fail_code=tasks[prompt].fail_code,
                 activity=tasks[prompt].activity,
-                sent=self._kie.arrived.count(prompt),
-                looks_again=self._kie.asked(prompt)[1] > looks[prompt],
+                sent=sent[prompt],
+                sent_anew=self._kie.arrived.count(prompt) > sent[prompt],
+                looks_again=looks_again[prompt],
                 said=_said(heard, bad[prompt]),
                 saved=_is_saved(bad[prompt]),
                 healthy=healthy.status,
             )
             for name, prompt in zip(ways, bad, strict=True)
         }
+
+    @staticmethod
+    def _refuse_answers(engine: Engine, times: int) -> None:
+        """Have the store take a create's answer only when it was told it often enough, and the cell run again."""
+        apply, left = engine.store.apply, Counter[str]()
+
+        def refuse(task_id: str, event: Event) -> Future[tuple[GenerationTask, GenerationTask]]:
+            task = engine.current(task_id)
+            if isinstance(event, Accepted) and task is not None and task.prompt_id != HEALTHY:
+                left[task_id] += 1
+                if left[task_id] <= times:
+                    engine.callbacks.post(_submit, engine, task.prompt_id)
+                    refused: Future[tuple[GenerationTask, GenerationTask]] = Future()
+                    refused.set_exception(StoreError("The disk is full."))
+                    return refused
+            return apply(task_id, event)
+
+        engine.store.apply = refuse  # type: ignore[method-assign]  # a full disk at the worst moment
 
     def _is_through(self, prompt: str, *, ended: bool, handle: TaskHandle) -> bool:
         """Whether everything that was to go wrong for a task did."""
@@ -295,27 +329,28 @@ class SandboxWorld:
             engine.service._creates.timeout = how.patience  # type: ignore[attr-defined]  # the client is Kie's
         bad = session.submit(picture(how.prompt), prompt_id=BAD)
         if how.patience is not None:
-            until_real(lambda: bad.task.is_finished)
+            until(lambda: bad.task.is_finished)
             engine.service._creates.timeout = 60.0  # type: ignore[attr-defined]  # the client is Kie's
         if how.down == "create":
-            until_real(lambda: bad.task.note)
+            until(lambda: bad.task.note)
             self._start_again(url)
         if how.down == "look":
-            until_real(lambda: bad.task.external_task_id)
+            until(lambda: bad.task.external_task_id)
             self._closing.close()
-            until_real(lambda: bad.task.note)
+            until(lambda: bad.task.note)
             self._start_again(url)
         if any(rule["route"] == "look" for rule in how.rules):
             # Only then it is certain whom they hit.
-            until_real(lambda: not self._sandbox.get("/sandbox/faults"))
+            until(lambda: not self._sandbox.get("/sandbox/faults"))
         healthy = session.submit(speech(HEALTHY), prompt_id=HEALTHY)
-        until_real(lambda: bad.task.is_finished and healthy.task.is_finished)
+        until(lambda: bad.task.is_finished and healthy.task.is_finished)
         task = bad.task
         ending = Ending(
             status=task.status,
             fail_code=task.fail_code,
             activity=task.activity,
             sent=self._sent(key, down=bool(how.down)) - 1,
+            sent_anew=session.submit(picture(how.prompt), prompt_id=BAD).id != bad.id,
             looks_again=bad.id in engine._poller.watching,
             said=_said(heard, bad),
             saved=_is_saved(bad),

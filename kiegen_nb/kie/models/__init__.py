@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kiegen_nb.errors import InvalidParams
+from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models.base import FollowUp, KieParams
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
 from kiegen_nb.kie.models.market import KieMarketParams
@@ -17,6 +18,7 @@ from kiegen_nb.kie.models.veo3_steps import KieVeo3FollowUp
 from kiegen_nb.tasks import TaskStatus
 
 if TYPE_CHECKING:
+    from kiegen_nb.service import FileRule
     from kiegen_nb.tasks import GenerationTask
 
 ProviderParams = (
@@ -52,6 +54,26 @@ def params_class(model: object, api_model: object) -> type[KieParams] | None:
     if steps is not None and api_model in steps.slugs():
         return steps
     return FAMILIES.get(str(model))
+
+
+def file_rules(model: object) -> tuple[FileRule, ...] | None:
+    """Return which files a model takes: none if it is empty, any if it is None.
+
+    Args:
+        model: a slug, parameters, or their class, which stands for all of its slugs.
+
+    Raises:
+        InvalidParams: there is no such model.
+    """
+    if isinstance(model, KieParams):
+        return model.file_rules(model.api_model)
+    if isinstance(model, type) and issubclass(model, KieParams):
+        every = [model.file_rules(slug) for slug in model.slugs()]
+        return None if None in every else tuple(dict.fromkeys(rule for rules in every for rule in rules or ()))
+    family = next((family for family in FAMILIES.values() if model in family.slugs()), None)
+    if family is None:
+        raise InvalidParams({"model": catalogue.unknown(str(model))}, what="An upload for this model")
+    return family.file_rules(str(model))
 
 
 def follow_ups(task: GenerationTask) -> tuple[FollowUp, ...]:

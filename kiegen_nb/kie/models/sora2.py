@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from kiegen_nb.kie.models.base import VIDEO_TIME_LIMIT, KieInput, KieParams
-from kiegen_nb.kie.models.fields import address, addresses, as_list, as_text, not_blank
-from kiegen_nb.kie.models.sora2_slugs import CHARACTERS, DEFAULT, SPECS, STORYBOARD, Sora2Slug, hints_of
+from kiegen_nb.kie.models.fields import address, addresses, as_address, as_list, as_text, not_blank
+from kiegen_nb.kie.models.sora2_slugs import CHARACTERS, DEFAULT, FILE_LIMITS, SPECS, STORYBOARD, Sora2Slug, hints_of
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from kiegen_nb.service import FileRule
 
 Sora2Ratio = Literal["landscape", "portrait"]
 Frames = Literal["10", "15", "25"]
@@ -137,7 +139,7 @@ class KieSora2Input(KieInput):
         ),
     ] = None
     video_url: Annotated[
-        Annotated[str, Field(max_length=URL_LIMIT), AfterValidator(address)] | None,
+        Annotated[str, BeforeValidator(as_address), Field(max_length=URL_LIMIT), AfterValidator(address)] | None,
         Field(
             title="Video",
             description="A public share link of sora.chatgpt.com",
@@ -220,6 +222,7 @@ class KieSora2Params(KieParams):
     )
     asset_kind: ClassVar[AssetKind] = AssetKind.VIDEO
     time_limit: ClassVar[float] = VIDEO_TIME_LIMIT
+    file_limits: ClassVar[Mapping[str, FileRule | None]] = FILE_LIMITS
 
     service: Literal["KIE"] = "KIE"
     model: Literal["SORA2"] = "SORA2"

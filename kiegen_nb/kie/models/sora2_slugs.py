@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kiegen_nb.service import FileRule
+from kiegen_nb.tasks import AssetKind
+
 Sora2Slug = Literal[
     "sora-2-text-to-video",
     "sora-2-image-to-video",
@@ -23,6 +26,14 @@ Sora2Slug = Literal[
 DEFAULT: Sora2Slug = "sora-2-text-to-video"
 STORYBOARD: Sora2Slug = "sora-2-pro-storyboard"
 CHARACTERS: tuple[Sora2Slug, ...] = ("sora-2-characters", "sora-2-characters-pro")
+
+MOST_BYTES = 10 * 2**20  # of a file
+FILE_LIMITS: dict[str, FileRule | None] = {
+    "image_urls": FileRule(AssetKind.IMAGE, ("jpg", "png", "webp"), MOST_BYTES),
+    "character_file_url": FileRule(AssetKind.VIDEO, ("mp4", "webm", "avi"), MOST_BYTES, (1.0, 4.0)),
+    "video_url": None,  # a share link
+}
+"""Field -> the files it takes."""
 
 
 @dataclass(frozen=True, slots=True)

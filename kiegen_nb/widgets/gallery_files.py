@@ -1,0 +1,88 @@
+"""A gallery's files for the browser: one at full size, several in a zip, and where Jupyter's server may have them."""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kiegen_nb.tasks import Asset, GenerationTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LARGEST = 200 * 1024 * 1024  # bytes of one file over the comm; the browser holds them in memory
+SMALL_ZIP = 50 * 1024 * 1024  # bytes of a zip that may go over the comm
+
+
+def full(task: GenerationTask | None, n: object) -> tuple[dict[str, Any], list[bytes]]:
+    """Return a result's file as a message and its buffer, or why there is none."""
+    asset = task.assets[n] if task is not None and isinstance(n, int) and 0 <= n < len(task.assets) else None
+    try:
+        data, path = _read(asset)
+    except (OSError, ValueError) as error:
+        return {"ok": False, "text": str(error)}, []
+    return {"ok": True, "mime": mimetypes.guess_type(path.name)[0] or "application/octet-stream", "name": path.name}, [data]
+
+
+def places(folder: Path) -> dict[str, str | None]:
+    """Return what a page needs to find a folder below the server's root.
+
+    Jupyter tells a kernel where its notebook is, but not where the root is; the page knows more of that.
+    """
+    notebook = os.environ.get("JPY_SESSION_NAME", "")
+    start = Path(notebook).parent if notebook.endswith(".ipynb") and Path(notebook).is_absolute() else Path.cwd()
+    near = folder.relative_to(start).as_posix() if folder.is_relative_to(start) else None
+    with contextlib.suppress(RuntimeError):  # no home folder
+        return {"folder": folder.as_posix(), "near": near, "home": Path.home().as_posix()}
+    return {"folder": folder.as_posix(), "near": near, "home": None}
+
+
+def pack(tasks: Iterable[GenerationTask], target: Path) -> str:
+    """Write the tasks' files and their sidecars into a zip; return what is to be said of it.
+
+    Raises:
+        OSError: the zip cannot be written; nothing of it stays.
+        ValueError: none of the files is there.
+    """
+    packed, missing = 0, 0
+    part = target.with_name(f".{target.name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # Pictures and films do not get smaller.
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+            for path in _paths(tasks):
+                try:
+                    archive.write(path, path.name)
+                    packed += 1
+                except FileNotFoundError:
+                    missing += 1
+                    continue
+                sidecar = path.with_name(f"{path.name}.json")
+                if sidecar.is_file():
+                    archive.write(sidecar, sidecar.name)
+        if not packed:
+            raise ValueError("None of the files is there any more.")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    gone = f"; {missing} of them {'is' if missing == 1 else 'are'} gone" if missing else ""
+    return f"{packed} {'file' if packed == 1 else 'files'} in {target}{gone}"
+
+
+def _paths(tasks: Iterable[GenerationTask]) -> list[Path]:
+    # Two tasks never share a file, but a store may hold anything.
+    return list({asset.path.name: asset.path for task in tasks for asset in task.assets if asset.path is not None}.values())
+
+
+def _read(asset: Asset | None) -> tuple[bytes, Path]:
+    if asset is None or asset.path is None:
+        raise ValueError("There is no saved file to show.")
+    if not asset.path.is_file():
+        raise ValueError(f"The file {asset.path} is gone.")
+    if asset.path.stat().st_size > LARGEST:
+        raise ValueError(f"Too large to show here; open {asset.path}.")
+    return asset.path.read_bytes(), asset.path
