@@ -53,7 +53,7 @@ _HOME = {
     "UnreadableAnswer": "kiegen_nb.errors",
     "UploadCancelled": "kiegen_nb.errors",
     "UploadError": "kiegen_nb.errors",
-    "UploadHandle": "kiegen_nb.engine.uploads",
+    "UploadHandle": "kiegen_nb.engine.upload_handle",
     "UploadResult": "kiegen_nb.tasks",
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
-    from kiegen_nb.engine.uploads import UploadHandle as UploadHandle
+    from kiegen_nb.engine.upload_handle import UploadHandle as UploadHandle
     from kiegen_nb.errors import ConfigurationError as ConfigurationError
     from kiegen_nb.errors import InvalidParams as InvalidParams
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached

@@ -220,14 +220,18 @@ class Service(Protocol):
     def serves(self, url: str) -> bool:
         """Whether an uploaded file's address can still be right; a local service moves from port to port."""
 
-    async def upload(self, content: Content, now: datetime) -> Uploaded:
+    async def upload(self, content: Content, now: Callable[[], datetime]) -> Uploaded:
         """Send a file once.
+
+        Args:
+            content: the file.
+            now: tells the time, UTC.
 
         Raises:
             KiegenError: with the reason; ``retryable`` says whether sending it again can help.
         """
 
-    async def upload_from(self, url: str, now: datetime) -> Uploaded:
+    async def upload_from(self, url: str, now: Callable[[], datetime]) -> Uploaded:
         """Have the service fetch a file from an address.
 
         Raises:

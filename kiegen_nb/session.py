@@ -15,6 +15,7 @@ from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.refresh import fetch
+from kiegen_nb.session_uploads import SessionUploads
 from kiegen_nb.settings import load_settings
 from kiegen_nb.sharing import shared_engine
 from kiegen_nb.tasks import GenerationTask
@@ -36,7 +37,7 @@ _MAX_PROMPT_ID = 200
 _CATALOGUE = "catalogue"
 
 
-class Session:
+class Session(SessionUploads):
     """Makes pictures and videos, remembers every task, and brings galleries up to date.
 
     Sessions with the same store and account share one engine, however often the cell runs.
@@ -210,12 +211,45 @@ class Session:
         self._engine.refresh(task.id)
         return self._engine.handle(task if isinstance(task, GenerationTask) else task.task)
 
+    def delete(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
+        """Take finished tasks out of every gallery; their files go to ``.deleted`` in the output folder and stay there.
+
+        `restore` brings them back, and so does the same request, which is not paid for again.
+
+        Raises:
+            KiegenError: one of them is pending; nothing was deleted.
+        """
+        self._check_open()
+        self._engine.remover.delete([task if isinstance(task, GenerationTask) else task.task for task in tasks])
+
+    def restore(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
+        """Undo `delete`."""
+        self._check_open()
+        self._engine.remover.restore([task if isinstance(task, GenerationTask) else task.task for task in tasks])
+
     # Seeing things.
+
+    def expected_time(self, task: GenerationTask) -> float:
+        """Return the seconds such a task usually takes, by the store's history; else by a first guess."""
+        return self._engine.history.expect(task).median
 
     def tasks(self, prompt_id: str = "default") -> TaskQuery:
         """Return a live query on a prompt group."""
         self._check_open()
         return self._engine.query(_checked_prompt_id(prompt_id))
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        """Return this account's tasks as the store has them now, newest first, without asking the service.
+
+        Args:
+            prompt_id: only this group; None for all of them.
+
+        Raises:
+            StoreError: the task store could not be read.
+        """
+        self._check_open()
+        store = self._engine.store
+        return tuple(store.every() if prompt_id is None else store.by_prompt(_checked_prompt_id(prompt_id)))
 
     def invalidate(self, key: tuple[str, ...]) -> None:
         """Have every query under a key read its tasks again.

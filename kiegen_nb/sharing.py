@@ -61,6 +61,8 @@ class Shared:
         self.engine.output_dir = settings.output_dir.expanduser().absolute()
         self.engine.embed = settings.embed
         self.engine.set_limits(settings.create_limit, settings.create_window, settings.look_limit)
+        if self.sandbox_file is None:
+            self.client.use_upload_url(settings.upload_url)
 
 
 _engines: dict[tuple[str, str], Shared] = {}
@@ -103,7 +105,7 @@ def _find_or_make(settings: Settings, *, sandbox: bool | None) -> Shared:
     name = (url.render_as_string(hide_password=False), account)
     if name in _engines:
         return _engines[name]
-    service = KieClient(key, base_url, account=account)
+    service = KieClient(key, base_url, upload_url=base_url if use_sandbox else settings.upload_url, account=account)
     engine = Engine(
         service,
         Database(name[0]),

@@ -18,9 +18,11 @@ from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
+from kiegen_nb.engine.removal import Remover
 from kiegen_nb.engine.store import Store
-from kiegen_nb.engine.submission import Submitter
+from kiegen_nb.engine.submission import Submitter, until_stored
 from kiegen_nb.engine.transitions import Cancelled, Saved, Saving, apply
+from kiegen_nb.engine.uploads import Uploader
 from kiegen_nb.engine.waiting import Board
 from kiegen_nb.errors import KiegenError, SessionClosed, TaskError, WrongThread
 from kiegen_nb.tasks import CANCELLED, Activity, TaskStatus
@@ -83,9 +85,11 @@ class Engine:
         self.callbacks = SerialThread("kiegen-callbacks")
         self.display = SerialThread("kiegen-display")
         self.hub = QueryHub(self.thread, self.store.by_prompt, lambda: service.is_sandbox)
+        self.uploads = Uploader(service, database, self.clock, self.thread, self.callbacks)
         self._submitter = Submitter(self, service)
         self._poller = Poller(self, service)
         self._keeper = Keeper(self)
+        self.remover = Remover(self)
         self._media = MediaSaver(
             self.clock, user_agent=user_agent, allow_local=service.is_local, fresh_url=service.fresh_url
         )
@@ -142,6 +146,7 @@ class Engine:
         if ours:
             note("submit.stored", task.id)
         ours = ours or self._try_again(task.id)
+        self.remover.bring_back(task)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
         self.on_loop(self._adopt, task, request if ours else None, context.copy())
@@ -276,6 +281,10 @@ class Engine:
         if task != known:
             self.journal.tell(TaskEvent(as_datetime(self.clock.time()), name, task))
 
+    def forget(self, task: GenerationTask) -> None:
+        """Take in that a task was deleted."""
+        self.hub.forget(task)
+
     async def watch(self, task: GenerationTask) -> None:
         """Look after an accepted task of an earlier process, at once."""
         await self.history.load(task.api_model)
@@ -306,8 +315,10 @@ class Engine:
     # The engine's own work, on the loop.
 
     def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
-        if self.current(task.id) is None:
+        if (known := self.current(task.id)) is None:
             self.remember(task, "queued" if request is not None else "followed")
+        else:
+            self.hub.publish(known)  # it may have been deleted since
         self._keeper.stir()
         if request is not None:
             context.run(self.thread.spawn, self._send(task, request))
@@ -329,7 +340,7 @@ class Engine:
     async def _save(self, task: GenerationTask) -> None:
         try:
             assets = await self._media.save(task, task.assets, self.output_dir, embed=self.embed)
-            await self.dispatch(task.id, Saved(assets))
+            await until_stored(self, task.id, Saved(assets))
         finally:
             self._saving.discard(task.id)
         if not self._poller.watching:
@@ -385,8 +396,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.wrap_future(self.store.release())
-        await self.service.close()
-        await self._media.close()
+        await asyncio.gather(self.service.close(), self._media.close(), self.uploads.close())
 
     def _keep_back(self, found: Future[tuple[GenerationTask, bool]]) -> None:
         if found.cancelled() or found.exception() is not None:

@@ -62,9 +62,9 @@ class History:
             self._expected.pop(task.api_model, None)
 
     def expect(self, task: GenerationTask) -> Expectation:
-        """Return how long a task will take, by what is loaded; else by the service's first guess."""
+        """Return how long a task will take, by what is loaded; else by the service's first guess. On any thread."""
         name = task.api_model
         if name not in self._expected:
-            self._expected[name] = expectation(self._durations.get(name, ()))
+            self._expected[name] = expectation(tuple(self._durations.get(name, ())))
         low, high = self._guess(task)
-        return self._expected[name] or Expectation(low, (low + high) / 2, high)
+        return self._expected.get(name) or Expectation(low, (low + high) / 2, high)

@@ -40,7 +40,6 @@ STEPS = {
 _NEWS = frozenset({"submit.accepted", "task.succeeded", "save.stored", "lease.taken"})
 _TROUBLE = frozenset(
     {"submit.refused", "submit.requeued", "submit.unconfirmed", "submit.impossible"}
-    | {"submit.not_stored"}
     | {"task.failed", "task.paused", "save.failed", "budget.halved", "store.trouble", "engine.late"},
 )
 

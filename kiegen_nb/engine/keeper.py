@@ -42,6 +42,9 @@ class Host(Protocol):
     async def watch(self, task: GenerationTask) -> None:
         """Look after an accepted task of an earlier process."""
 
+    def forget(self, task: GenerationTask) -> None:
+        """Take in that a task was deleted."""
+
     def save(self, task: GenerationTask) -> None:
         """Fetch the files of a task that has succeeded."""
 
@@ -94,7 +97,9 @@ class Keeper:
                 await host.watch(task)
         # Asked first: whatever is committed after this is found by the next round, or by the reading below.
         busy = await asyncio.to_thread(host.store.is_busy)
-        self._revision, changed = await asyncio.to_thread(host.store.changed_since, self._revision)
+        self._revision, changed, deleted = await asyncio.to_thread(host.store.changed_since, self._revision)
+        for task in deleted:
+            host.forget(task)
         for task in changed:
             if task.id not in host.busy_with:
                 host.remember(task, "followed")

@@ -216,7 +216,7 @@ def _find(job: _Job, part: Partial) -> Path | None:
 
 
 def _is(file: Path, digest: str, size: int | None) -> bool:
-    return file.is_file() and size in {None, file.stat().st_size} and _digest(file) == digest
+    return file.is_file() and (size is None or file.stat().st_size == size) and _digest(file) == digest
 
 
 def _digest(path: Path) -> str:
@@ -234,12 +234,12 @@ def _finish(job: _Job, part: Partial, source: Path) -> Asset:
     with ExitStack() as made:
         thumbnail = None
         if found.kind in {AssetKind.IMAGE, AssetKind.VIDEO}:
-            place = job.stem.parent / ".thumbnails" / f"{job.stem.name}.webp"
+            place = job.stem.parent / "thumbnails" / f"{job.stem.name}.webp"
             made.callback(place.unlink, missing_ok=True)
             thumbnail = _write_thumbnail(job, found.kind, source, place)
         received, ready = digest, source
         if job.embed and source == part.path and found.extension == "png":
-            copy = job.stem.with_name(f".{job.stem.name}.embedded")
+            copy = job.stem.with_name(f".{job.stem.name}.embedded.part")
             made.callback(copy.unlink, missing_ok=True)
             ready = _embed(job, found, source, copy, digest)
             digest, size = _digest(ready), ready.stat().st_size

@@ -77,6 +77,7 @@ class _Group:
         self.subscribers: dict[object, _Subscriber] = {}
         self.loading: asyncio.Task[None] | None = None
         self.published: set[str] = set()  # since the read that is going on began: newer than what it reads
+        self.gone: set[str] = set()  # the same, deleted
 
 
 class QueryHub:
@@ -146,6 +147,17 @@ class QueryHub:
         if group is not None and group.tasks.get(task.id) != task:
             group.tasks[task.id] = task
             group.published.add(task.id)
+            group.gone.discard(task.id)
+            self._touch(task.prompt_id)
+
+    def forget(self, task: GenerationTask) -> None:
+        """Take in that a task was deleted."""
+        group = self._groups.get(task.prompt_id)
+        self._look_errors.pop(task.id, None)
+        if group is not None:
+            group.tasks.pop(task.id, None)
+            group.published.discard(task.id)
+            group.gone.add(task.id)
             self._touch(task.prompt_id)
 
     def look_failed(self, task: GenerationTask, error: Exception | None) -> None:
@@ -180,6 +192,7 @@ class QueryHub:
     async def _load(self, prompt_id: str, group: _Group) -> None:
         group.state = replace(group.state, is_fetching=True)
         group.published.clear()
+        group.gone.clear()
         self._touch(prompt_id)
         try:
             found = await asyncio.to_thread(self._read, prompt_id)
@@ -188,7 +201,7 @@ class QueryHub:
         else:
             group.error = None
             newer = {task_id: group.tasks[task_id] for task_id in group.published}
-            group.tasks = {task.id: task for task in found} | newer
+            group.tasks = {task.id: task for task in found if task.id not in group.gone} | newer
             group.state = replace(group.state, is_loading=False)
         finally:
             group.loading = None

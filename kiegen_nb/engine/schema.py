@@ -69,6 +69,7 @@ tasks = Table(
     Column("lease_owner", String(200)),
     Column("lease_until", Float),
     Column("revision", Integer, nullable=False),
+    Column("deleted_at", Float),  # out of every gallery; an identical request still finds it, and brings it back
     # An identical request is found, not sent again; `attempt` counts the times somebody asked anew on purpose.
     UniqueConstraint("account", "prompt_id", "identity", "repeat", "attempt", name="one_row_per_request"),
     Index("tasks_by_prompt", "account", "prompt_id", "created_at"),
@@ -138,6 +139,8 @@ def upgrade(connection: Connection, found: int) -> None:
     if found < 2:  # noqa: PLR2004 - each step is named by the version it leads to
         connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN took FLOAT")
         by_model.create(connection)
+    if found < 3:  # noqa: PLR2004 - as above
+        connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN deleted_at FLOAT")
 
 
 _TIMES = ("created_at", "submitted_at", "completed_at")

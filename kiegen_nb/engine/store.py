@@ -19,6 +19,7 @@ from kiegen_nb.engine.transitions import apply, was_refused
 from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from sqlalchemy import ColumnElement, Connection, Update
@@ -83,19 +84,30 @@ class Store:
         """Return a prompt group's tasks, newest first."""
         return self._select(_t.prompt_id == prompt_id)
 
+    def every(self) -> list[GenerationTask]:
+        """Return the tasks of all groups, newest first."""
+        return self._select()
+
     def is_busy(self) -> bool:
         """Whether any living process still has something to do for this account."""
         leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= self._clock.time())
         with self._database.read() as connection:
             return connection.execute(select(_t.id).where(leased).limit(1)).first() is not None
 
-    def changed_since(self, revision: int) -> tuple[int, list[GenerationTask]]:
-        """Return the newest revision and the tasks changed after another one."""
+    def changed_since(self, revision: int) -> tuple[int, list[GenerationTask], list[GenerationTask]]:
+        """Return the newest revision, and the tasks changed and those deleted after another one.
+
+        What this process itself works on is left out: it knows it already, and newer.
+        """
+        others = or_(_t.lease_owner.is_(None), _t.lease_owner != self.owner)
         with self._database.read() as connection:
-            query = select(schema.tasks).where(_t.account == self._account, _t.revision > revision)
+            query = select(schema.tasks).where(_t.account == self._account, _t.revision > revision, others)
             rows = connection.execute(query).mappings().all()
             newest = max((row["revision"] for row in rows), default=revision)
-        return newest, [schema.task_of(row) for row in rows]
+        found: tuple[list[GenerationTask], list[GenerationTask]] = ([], [])
+        for row in rows:
+            found[row["deleted_at"] is not None].append(schema.task_of(row))
+        return newest, *found
 
     def revision(self) -> int:
         """Return the newest revision."""
@@ -110,7 +122,7 @@ class Store:
             return [float(took) for took in connection.execute(query).scalars()][::-1]
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[GenerationTask]:
-        query = select(schema.tasks).where(_t.account == self._account, *conditions)
+        query = select(schema.tasks).where(_t.account == self._account, _t.deleted_at.is_(None), *conditions)
         query = query.order_by(_t.created_at.desc(), _t.id)
         with self._database.read() as connection:
             return [schema.task_of(row) for row in connection.execute(query).mappings()]
@@ -147,6 +159,8 @@ class Store:
             if row is not None:
                 found = schema.task_of(row)
                 if not fresh and not was_refused(found):
+                    if row["deleted_at"] is not None:
+                        self._mark_deleted(connection, [found.id], None)
                     return found, self._take_queued(connection, found)
                 attempt = found.attempt + 1
             task = GenerationTask(
@@ -223,6 +237,27 @@ class Store:
             .returning(*schema.tasks.columns)
         )
         return [schema.task_of(row) for row in connection.execute(query).mappings()]
+
+    def delete(self, task_ids: Sequence[str]) -> Future[set[str]]:
+        """Take tasks out of every group, as far as nothing happens to them any more; return the ids of those."""
+        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, self._clock.time()))
+
+    def restore(self, task_ids: Sequence[str]) -> Future[set[str]]:
+        """Put deleted tasks back; return the ids of those that were."""
+        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, None))
+
+    def _mark_deleted(self, connection: Connection, task_ids: Sequence[str], moment: float | None) -> set[str]:
+        other = _t.deleted_at.is_not(None) if moment is None else _t.deleted_at.is_(None)
+        over = and_(
+            _t.status != TaskStatus.PENDING.value, or_(_t.activity.is_(None), _t.activity == Activity.GAVE_UP.value)
+        )
+        query = (
+            update(schema.tasks)
+            .where(_t.account == self._account, _t.id.in_(task_ids), over, other)
+            .values(deleted_at=moment, revision=self._database.revision(connection))
+            .returning(_t.id)
+        )
+        return set(connection.execute(query).scalars())
 
     def release(self) -> Future[None]:
         """Give all of this process's leases back."""

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Protocol
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.journal import note
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
-from kiegen_nb.errors import KiegenError, RateLimited, UnreadableAnswer
+from kiegen_nb.engine.uploads import LEAST_LIFE
+from kiegen_nb.errors import (
+    ConfigurationError,
+    KiegenError,
+    RateLimited,
+    ServiceError,
+    UnreadableAnswer,
+    UploadError,
+)
 from kiegen_nb.service import Outcome, OutcomeKind
+from kiegen_nb.tasks import UPLOAD_LOST
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.limits import Limits
     from kiegen_nb.engine.transitions import Event
+    from kiegen_nb.engine.uploads import Uploader
     from kiegen_nb.service import Request, Service
     from kiegen_nb.tasks import GenerationTask
 
@@ -30,6 +40,7 @@ class Host(Protocol):
 
     clock: Clock
     limits: Limits
+    uploads: Uploader
 
     def current(self, task_id: str) -> GenerationTask | None:
         """Return the task as last seen."""
@@ -94,12 +105,19 @@ class Submitter:
     async def _try(self, task_id: str, request: Request, tries: int) -> bool:
         """Send once; return whether the request certainly did not arrive and is to be sent again."""
         host = self._host
+        try:
+            request = await host.uploads.freshen(request, lambda said: host.dispatch(task_id, Noted(said)))
+        except KiegenError as error:
+            return await self._not_fresh(task_id, error, tries)
+        fresh_until = host.clock.time() + LEAST_LIFE / 2
         slot = await self._take_slot(task_id)
         if slot is None:
             return False
         used = False
         async with self._open:
             try:
+                if host.clock.time() > fresh_until:
+                    return True  # it stood in the line so long that an upload may be gone by now
                 before, after = await host.transition(task_id, Submitting(as_datetime(host.clock.time())))
                 if after is before:
                     return False  # cancelled while it waited, or sent before: only its own mark lets it go out
@@ -107,7 +125,7 @@ class Submitter:
                 outcome = await self._create(request)
                 note("submit.answered", task_id, kind=outcome.kind.value)
                 # First the id: whatever happens next, it must not be lost.
-                await self._keep(task_id, self._event_of(outcome))
+                await until_stored(host, task_id, self._event_of(outcome))
             finally:
                 await self._end_slot(task_id, slot, used=used)
         if outcome.kind is not OutcomeKind.NOT_SENT:
@@ -116,19 +134,20 @@ class Submitter:
         await self._pause(task_id, self._delay(outcome, tries))
         return True
 
-    async def _keep(self, task_id: str, event: Event) -> None:
-        """Store the answer, however long the store refuses it: nobody could ask for it again."""
-        tries = 0
-        while True:
-            try:
-                await self._host.dispatch(task_id, event)
-            except KiegenError as error:
-                its_id = f"its id at the service is {event.external_task_id}. " if isinstance(event, Accepted) else ""
-                note("submit.not_stored", task_id, f"{its_id}{error}")
-                await self._host.clock.sleep(min(2.0**tries, MAX_BACK_OFF))
-                tries += 1
-            else:
-                return
+    async def _not_fresh(self, task_id: str, error: KiegenError, tries: int) -> bool:
+        """Take in that a file the request needs could not be uploaded again; return whether to try it once more."""
+        host = self._host
+        if isinstance(error, ServiceError) and error.retryable:
+            await host.dispatch(task_id, self._event_of(Outcome(OutcomeKind.NOT_SENT, error=error)))
+            host.answered(task_id)
+            await self._pause(task_id, self._back_off(tries))
+            return True
+        if not isinstance(error, ServiceError | UploadError | ConfigurationError):
+            raise error
+        code = str(error.code) if isinstance(error, ServiceError) else UPLOAD_LOST
+        now = as_datetime(host.clock.time())
+        await host.dispatch(task_id, Refused(code, f"{error} The request was not sent; nothing was charged.", now))
+        return False
 
     async def _create(self, request: Request) -> Outcome:
         try:
@@ -154,6 +173,9 @@ class Submitter:
             delay = max(self._host.limits.window, outcome.retry_after or 0.0)
             self._not_before = max(self._not_before, self._host.clock.time() + delay)
             return delay
+        return self._back_off(tries)
+
+    def _back_off(self, tries: int) -> float:
         return min(2.0**tries, MAX_BACK_OFF) * (1 + 0.25 * self._host.clock.jitter())
 
     async def _take_slot(self, task_id: str) -> str | None:
@@ -210,3 +232,18 @@ def _roughly(seconds: float) -> str:
     if seconds < 2 * _MINUTE:
         return f"{max(round(seconds / 5) * 5, 1)} s"
     return f"{round(seconds / _MINUTE)} min"
+
+
+async def until_stored(host: Host, task_id: str, event: Event) -> None:
+    """Store what the service said, however long the store refuses it: nobody could ask for it again."""
+    tries = 0
+    while True:
+        try:
+            await host.dispatch(task_id, event)
+        except KiegenError as error:
+            its_id = f"its id at the service is {event.external_task_id}. " if isinstance(event, Accepted) else ""
+            note("store.trouble", task_id, f"{its_id}{error}")
+            await host.clock.sleep(min(2.0**tries, MAX_BACK_OFF))
+            tries += 1
+        else:
+            return

@@ -13,21 +13,28 @@ import httpx
 from kiegen_nb import __version__
 from kiegen_nb.errors import ModelUnavailable, NotFound
 from kiegen_nb.kie import wire
-from kiegen_nb.kie.models import params_class, read_params
+from kiegen_nb.kie.models import file_rules, params_class, read_params
 from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT, KieParams
 from kiegen_nb.kie.roads import JOBS, ROADS, question_about, road_of
-from kiegen_nb.service import Outcome, OutcomeKind, Request
-from kiegen_nb.settings import is_loopback
+from kiegen_nb.kie.uploading import UploadHost
+from kiegen_nb.service import Outcome, OutcomeKind, Request, addresses_in
+from kiegen_nb.settings import is_loopback, upload_host
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+
     from pydantic import SecretStr
 
+    from kiegen_nb.service import Content, FileRule, Uploaded
     from kiegen_nb.tasks import GenerationTask
 
 # Kie's result hosts turn away clients that do not look like a browser at all.
 USER_AGENT = f"Mozilla/5.0 (compatible; kiegen_nb/{__version__})"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 SANDBOX_HEADER = "x-kiegen-sandbox"
+LEAST_SECRET = 12  # characters; a shorter text is no key of Kie's, and may be a word
 MAX_CONNECTIONS = 16  # more only stalls the loop
 _CREATE_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _LOOK_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
@@ -37,8 +44,9 @@ class KieClient:
     """Kie as a `kiegen_nb.service.Service`.
 
     Args:
-        api_key: the account's key; it is sent as a Bearer header to ``base_url`` and nowhere else.
+        api_key: the account's key; it is sent as a Bearer header to ``base_url`` and the upload host, nowhere else.
         base_url: the jobs API, such as ``https://api.kie.ai``.
+        upload_url: the upload host; None takes the one that belongs to ``base_url``.
         account: overrides the account's name, which is host and a short hash of the key.
         transport: replaces the network; the seam for tests.
     """
@@ -48,6 +56,7 @@ class KieClient:
         api_key: SecretStr,
         base_url: str,
         *,
+        upload_url: str | None = None,
         account: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -61,6 +70,8 @@ class KieClient:
         self._creates = self._client(transport, httpx.Limits(max_keepalive_connections=0), _CREATE_TIMEOUT)
         looks = transport or _look_transport(trust_env=not self.is_local)
         self._looks = self._client(looks, httpx.Limits(max_connections=MAX_CONNECTIONS), _LOOK_TIMEOUT)
+        self._uploads = UploadHost(api_key, upload_host(base_url, upload_url), headers=_HEADERS, transport=transport)
+        self._meanings: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {}
 
     def __repr__(self) -> str:
         return f"KieClient({self._base_url})"
@@ -73,15 +84,53 @@ class KieClient:
         """
         checked = read_params(params)
         body = checked.wire()
+        addresses = addresses_in(body)
+        meanings = self._meanings(addresses) if addresses else {}
         return Request(
             service="KIE",
             model=checked.model,
             api_model=checked.api_model,
             provider_params=checked.to_json(),
-            identity=checked.identity(),
+            identity=checked.identity(meanings),
             body=body,
             road=checked.road,
         )
+
+    def recognise(self, meanings: Callable[[Collection[str]], Mapping[str, str]]) -> None:
+        """Take a function that says what uploads' addresses stand for, so that an identity leaves renewals out."""
+        self._meanings = meanings
+
+    def file_rules(self, model: object) -> tuple[FileRule, ...] | None:
+        """Return which files a model takes: none if it is empty, any if it is None.
+
+        Raises:
+            InvalidParams: there is no such model.
+        """
+        return file_rules(model)
+
+    def use_upload_url(self, upload_url: str | None) -> None:
+        """Send files to another host from now on; None takes the one that belongs to the jobs API."""
+        self._uploads.url = upload_host(self._base_url, upload_url)
+
+    def serves(self, url: str) -> bool:
+        """Whether an uploaded file's address can still be right."""
+        return self._uploads.serves(url)
+
+    async def upload(self, content: Content, now: Callable[[], datetime]) -> Uploaded:
+        """Send a file once.
+
+        Raises:
+            KiegenError: with the reason.
+        """
+        return await self._uploads.send(content, now)
+
+    async def upload_from(self, url: str, now: Callable[[], datetime]) -> Uploaded:
+        """Have Kie fetch a file from an address.
+
+        Raises:
+            KiegenError: with the reason.
+        """
+        return await self._uploads.send_url(url, now)
 
     async def create(self, request: Request) -> Outcome:
         """Send one create, exactly once; network and service failures come back as outcomes."""
@@ -159,6 +208,7 @@ class KieClient:
         """Release connections."""
         await self._creates.aclose()
         await self._looks.aclose()
+        await self._uploads.close()
 
     def _client(
         self,
@@ -170,7 +220,7 @@ class KieClient:
             transport=transport,
             limits=limits,
             timeout=timeout,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers=_HEADERS,
             follow_redirects=False,  # the key must not follow one
             trust_env=not self.is_local,  # a proxy has no business between us and this machine
         )
@@ -192,7 +242,17 @@ class KieClient:
             headers={"Authorization": f"Bearer {self._key.get_secret_value()}"},
         )
         self.is_sandbox = SANDBOX_HEADER in response.headers
+        return _without(self._key, response)
+
+
+def _without(key: SecretStr, response: httpx.Response) -> httpx.Response:
+    """Return an answer that does not repeat the key: its words end up in logs, in the store and on cards."""
+    secret = key.get_secret_value().encode()
+    if len(secret) < LEAST_SECRET or secret not in response.content:
         return response
+    kept = [(name, value) for name, value in response.headers.items() if name in {"content-type", "retry-after"}]
+    content = response.content.replace(secret, b"***")
+    return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)
 
 
 def _named(outcome: Outcome, request: Request) -> Outcome:

@@ -24,7 +24,7 @@ from kiegen_nb.service import Uploaded
 from kiegen_nb.settings import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from pydantic import SecretStr
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "kiegen"  # ``uploadPath``: required by most copies of the pages, without slashes at its ends
 BASE64_MOST = 1_000_000  # bytes; above it base64 is not advised
 ASSUMED_LIFE = timedelta(hours=24)  # the newest of the documented figures; older pages say 3 days
+CLOCKS_AGREE = timedelta(minutes=10)
 _BASE64, _STREAM, _URL = (f"/api/file-{way}-upload" for way in ("base64", "stream", "url"))
 # The service itself may take 30 s to fetch an address, and has to store what it got.
 _TIMEOUT = httpx.Timeout(90.0, connect=10.0)
@@ -70,7 +71,7 @@ class UploadHost:
         """Whether an uploaded file's address can still be right: a host on this machine moves from port to port."""
         return self.url is None or not is_loopback(self.url) or address.startswith(f"{self.url}/")
 
-    async def send(self, content: Content, now: datetime) -> Uploaded:
+    async def send(self, content: Content, now: Callable[[], datetime]) -> Uploaded:
         """Send a file: small ones as base64, others as a stream that never lies in memory.
 
         Raises:
@@ -81,9 +82,9 @@ class UploadHost:
         data = b"".join([chunk async for chunk in content.chunks()])
         text = f"data:{content.mime};base64,{base64.b64encode(data).decode()}"
         body = {"base64Data": text, "uploadPath": FOLDER, "fileName": content.name}
-        return read_upload(await self._post(_BASE64, json=body), now)
+        return read_upload(await self._post(_BASE64, json=body), now())
 
-    async def send_url(self, address: str, now: datetime) -> Uploaded:
+    async def send_url(self, address: str, now: Callable[[], datetime]) -> Uploaded:
         """Have the host fetch a file itself, within 30 seconds.
 
         Raises:
@@ -94,7 +95,7 @@ class UploadHost:
         if ending is not None:
             # A name of its own every time: under a name that was used before, caches may serve the older bytes.
             body["fileName"] = f"{uuid.uuid4().hex}{ending[0].lower()}"
-        return read_upload(await self._post(_URL, json=body), now)
+        return read_upload(await self._post(_URL, json=body), now())
 
     async def close(self) -> None:
         """Release connections."""
@@ -102,7 +103,7 @@ class UploadHost:
             if making.done() and not making.cancelled():
                 await making.result().aclose()
 
-    async def _stream(self, content: Content, now: datetime) -> Uploaded:
+    async def _stream(self, content: Content, now: Callable[[], datetime]) -> Uploaded:
         boundary = uuid.uuid4().hex
         head = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -122,7 +123,7 @@ class UploadHost:
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(head.encode()) + content.size + len(tail)),
         }
-        return read_upload(await self._post(_STREAM, content=form(), headers=headers), now)
+        return read_upload(await self._post(_STREAM, content=form(), headers=headers), now())
 
     async def _post(self, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> httpx.Response:
         if self.url is None:
@@ -174,11 +175,12 @@ def read_upload(response: httpx.Response, now: datetime) -> Uploaded:
         raise UnreadableAnswer("success without an address of the file", code=OK)
     expires_at = _moment(data.get("expiresAt"))
     uploaded_at = _moment(data.get("uploadedAt") or data.get("uploadTime")) or now
+    # Where the host's clock and ours do not agree, how long the file lives is what counts.
+    skew = now - uploaded_at if abs(now - uploaded_at) > CLOCKS_AGREE else timedelta(0)
     mime, size = data.get("mimeType"), data.get("fileSize")
     return Uploaded(
         url=url,
-        # A host whose clock is ahead must not make the file live longer than it does.
-        expires_at=expires_at or min(uploaded_at, now) + ASSUMED_LIFE,
+        expires_at=(expires_at or uploaded_at + ASSUMED_LIFE) + skew,
         is_assumed=expires_at is None,
         mime=mime.partition(";")[0].strip().lower() or None if isinstance(mime, str) else None,
         size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,

@@ -76,6 +76,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--faults", type=Path, metavar="FILE", help="JSON list of fault rules to begin with")
     add("--hmac-key", default="", help="sign callbacks with this key")
     add("--upload-reply", choices=("both", "endpoint", "quickstart"), default="both", help="form of upload answers")
+    add("--upload-life", type=positive, default=86400.0, metavar="SECONDS", help="how long an uploaded file lives")
     return parser.parse_args(argv)
 
 
@@ -102,6 +103,7 @@ async def serve(options: argparse.Namespace, database: Path, rules: Sequence[Rul
         today=options.today,
         hmac_key=options.hmac_key,
         upload_reply=options.upload_reply,
+        upload_life=options.upload_life,
         seed=options.seed,
     )
     sandbox = Sandbox(store, switches)

@@ -44,6 +44,7 @@ class Options:
         today: Answer models that left the service's catalogue as it most likely does now.
         hmac_key: Signs callbacks; empty leaves them unsigned.
         upload_reply: ``both``, ``endpoint`` or ``quickstart``: which documented form an upload's answer has.
+        upload_life: Seconds after which an uploaded file expires, whatever the speed.
         seed: Makes the chances of fault rules repeat.
     """
 
@@ -52,6 +53,7 @@ class Options:
     today: bool = False
     hmac_key: str = ""
     upload_reply: str = "both"
+    upload_life: float = 24 * 3600.0
     seed: int | None = None
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-LIFE = 24 * 3600.0
 BASE64_MOST = 10 * 2**20
 URL_MOST = 100 * 2**20
 STREAM_MOST = 2**30
@@ -96,8 +95,8 @@ class UploadHandler(ApiHandler):
             await uploads.run(uploads.remove, file_id)
             raise RefusedError(400, "Invalid parameter: fileName")
         size = (await uploads.run(file.stat)).st_size
-        now = store.clock()
-        kept = Upload(f"{account}/{path}/{name}", file_id, original or name, size, mime, now, now + LIFE)
+        now, life = store.clock(), self.sandbox.options.upload_life
+        kept = Upload(f"{account}/{path}/{name}", file_id, original or name, size, mime, now, now + life)
         await uploads.run(uploads.remove, store.keep_upload(kept))
         return self._answer(kept, path, name)
 

@@ -30,7 +30,7 @@ _t = schema.tasks.c
 class Stores:
     """Several task stores, read as one; what cannot be read is left out and said once in the log.
 
-    Only rows of the user the server runs as are seen: a database may be shared with others.
+    Deleted tasks are not seen, nor those of another user than the server's: a database may be shared.
 
     Args:
         locations: paths of SQLite files or SQLAlchemy URLs; the same store twice counts once.
@@ -100,7 +100,7 @@ class _Store:
         if self._file is not None and not self._file.is_file():
             raise _Unreadable
         version = select(schema.meta.c.value).where(schema.meta.c.name == "schema")
-        mine = select(schema.tasks).where(condition, _t.user == user_name())
+        mine = select(schema.tasks).where(condition, _t.user == user_name(), _t.deleted_at.is_(None))
         try:
             with self._engine.connect() as connection:
                 found = connection.execute(version).scalar()

@@ -206,7 +206,7 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         Raises:
             InvalidParams: a field is wrong; it is shown there.
         """
-        return self.validate().as_python()
+        return self.validate().as_python(self._upload_call)
 
     def close(self) -> None:
         """Close the form and everything in it."""
@@ -266,7 +266,15 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         except InvalidParams as error:
             self._complain(error, "Please correct what is marked.")
             return None
-        return f"from kiegen_nb import {params.python_name.partition('.')[0]}\n\n{params.as_python()}"
+        return f"from kiegen_nb import {params.python_name.partition('.')[0]}\n\n{params.as_python(self._upload_call)}"
+
+    def _upload_call(self, address: str) -> str | None:
+        """Return the call that uploads an address's file again, None for an address that is no upload."""
+        # Without a session nothing was uploaded, and a stand-in for one need not know of uploads.
+        call_of = getattr(self._session, "upload_call", None)
+        with suppress(KiegenError):
+            return None if call_of is None else str(call_of(address) or "") or None
+        return None
 
     def _on_answer(self, task: GenerationTask) -> None:
         self._finish(None, task)

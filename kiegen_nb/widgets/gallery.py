@@ -2,42 +2,48 @@
 
 Messages, Python to JavaScript (binary buffers hold the thumbnails named in ``thumbs``, in that order):
 
-- ``snapshot``: ``view, part, parts, now, header, items, thumbs``; everything, in parts of 20 cards. ``view``
-  is the view that asked, None means all of them.
+- ``snapshot``: ``view, part, parts, now, items, thumbs``, the first part also ``ids, header``; everything, in parts.
+  ``view`` is the view that asked, None means all of them. The first 24 cards bring their thumbnails.
 - ``patch``: ``now, header?, items, removed, thumbs``; the cards that changed. ``after`` of a card names the
   card before it, None puts it first.
-- ``full``: ``request, task, n, ok, mime, name`` and the file in one buffer, or ``ok: false`` and ``text``.
+- ``thumbs``: ``view, keys``; the thumbnails a view asked for.
+- ``details``: ``view, task, rows``; what the lightbox says of a task.
+- ``full``: ``request, ok, mime, name`` and the file in one buffer, or ``ok: false`` and ``text``.
+- ``zip``: ``request, ok, text, name, size, small``, or ``ok: false`` and ``text``.
 
-JavaScript to Python: ``ready`` and ``bye`` (``view``), ``full`` (``id, n, request``), ``refresh`` and ``load``
-(``id``), ``follow_up`` (``id, name, index, prompt``: what is to be done with a finished task).
+JavaScript to Python:
+
+- ``ready`` and ``bye``: ``view``.
+- ``thumbs``: ``view, keys``. ``details``: ``view, id``. ``full``: ``id, n, request``.
+- ``refresh``, ``retry`` and ``load``: ``id``. ``use``: ``id, n``. ``follow_up``: ``id, name, index, prompt``.
+- ``retry_all`` and ``delete``: ``ids``. ``restore``: ``token``. ``zip``: ``ids, request``. ``zip_bytes``: ``request``.
 """
 
 from __future__ import annotations
 
-import mimetypes
 import threading
-import time
 import weakref
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kiegen_nb.engine.state import QueryState
-from kiegen_nb.errors import InvalidParams, KiegenError
+from kiegen_nb.errors import KiegenError
+from kiegen_nb.widgets import gallery_files as files
 from kiegen_nb.widgets.cards import card, header
+from kiegen_nb.widgets.gallery_acts import Acts, reason
+from kiegen_nb.widgets.gallery_details import rows
+from kiegen_nb.widgets.gallery_feed import Feed
 from kiegen_nb.widgets.loading import CodeWidget
 from kiegen_nb.widgets.protocol import default_session
 from kiegen_nb.widgets.summary import summary_html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from kiegen_nb.tasks import Asset, GenerationTask
-    from kiegen_nb.widgets.protocol import SessionLike
-
-CHUNK = 20
-LARGEST = 200 * 1024 * 1024  # bytes of one file over the comm; the browser holds them in memory
+    from kiegen_nb.widgets.protocol import GallerySession
 
 
 class Gallery(CodeWidget):
@@ -52,41 +58,55 @@ class Gallery(CodeWidget):
     Attributes:
         on_load: called with a task on the display thread when someone wants its settings; cards have a button for
             that while this is set. What it raises is shown on the card.
+        on_use: called in the same way with a result that is to be an input of the next request.
 
     Example:
         >>> Gallery(tasks=[])
         Gallery(default)
     """
 
-    _code = "gallery.js"
-    _style = "gallery.css"
+    # One module, in this order; only the last exports.
+    _code = (
+        "gallery_base.js",
+        "gallery_media.js",
+        "gallery_cards.js",
+        "gallery_list.js",
+        "gallery_select.js",
+        "gallery_toolbar.js",
+        "gallery_zoom.js",
+        "gallery_details.js",
+        "gallery_lightbox.js",
+        "gallery.js",
+    )
+    _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css")
     _shows = "gallery"
 
     def __init__(
         self,
         prompt_id: str = "default",
         *,
-        session: SessionLike | None = None,
+        session: GallerySession | None = None,
         tasks: Iterable[GenerationTask] | QueryState | None = None,
         columns: int | None = None,
     ) -> None:
         self.prompt_id = prompt_id
         self.columns = columns
         self.on_load: Callable[[GenerationTask], None] | None = None
+        self.on_use: Callable[[Asset], None] | None = None
+        if session is None and tasks is None:
+            session = default_session()
+        self._session = session
         # All below is touched on the display thread only (without a session: on the caller's).
         self._state = QueryState() if tasks is None else _as_state(tasks)
         self._views: set[str] = set()
-        self._tasks: dict[str, GenerationTask] = {}
-        self._cards: dict[str, dict[str, Any]] = {}
-        self._header: dict[str, Any] = {}
-        self._thumbs: set[str] = set()
         self._remarks: dict[str, str] = {}
+        self._acts = None if session is None else Acts(session, self._find)
+        self._folder = Path.cwd() if session is None else session.output_dir
+        self._packer = files.Packer(files.zip_place(self._folder, prompt_id), self._packed)
+        self._feed = Feed(self._send_out, self._card, self._head)
         self._subscribing = threading.Lock()
         self._ending: weakref.finalize[Any, Any] | None = None
         self._closed = False
-        self._session = session
-        if session is None and tasks is None:
-            self._session = default_session()
         super().__init__()
         self.on_msg(self._on_message)
         self._subscribe()
@@ -144,7 +164,7 @@ class Gallery(CodeWidget):
     def _on_state(self, state: QueryState) -> None:
         self._state = state
         if self._views and not self._closed:
-            self._bring_up_to_date()
+            self._feed.update(state)
 
     # Messages from JavaScript, on any thread
 
@@ -156,158 +176,132 @@ class Gallery(CodeWidget):
     def _answer(self, content: dict[str, Any]) -> None:
         if self._closed:
             return
-        match content.get("type"):
-            case "ready":
-                self._on_ready(str(content.get("view")))
-            case "bye":
-                self._views.discard(str(content.get("view")))
-                # A cell that runs again drops its old gallery without closing it; ipywidgets keeps it for ever.
-                if not self._views:
-                    self._unsubscribe()
-            case "full":
-                self._send_full(content)
-            case "refresh":
-                task = self._find(content.get("id"))
-                if task is not None and self._session is not None:
-                    self._refresh(self._session, task)
-            case "load":
-                self._try(self._load, content)
-            case "follow_up":
-                self._try(self._follow_up, content)
+        name = str(content.get("type"))
+        if name in ("refresh", "retry", "load", "use", "follow_up"):
+            self._act(name, content)
+        elif name in ("retry_all", "delete", "restore"):
+            self._act_on_all(name, content)
+        elif name in ("ready", "bye"):
+            self._on_view(name, str(content.get("view")))
+        else:
+            self._bring(name, content)
 
-    def _try(self, act: Callable[[GenerationTask, dict[str, Any]], str], content: dict[str, Any]) -> None:
+    def _on_view(self, name: str, view: str) -> None:
+        first = not self._views
+        if name == "bye":
+            self._views.discard(view)
+            # A cell that runs again drops its old gallery without closing it; ipywidgets keeps it for ever.
+            if not self._views:
+                self._unsubscribe()
+            return
+        self._views.add(view)
+        self._subscribe()
+        if first:
+            self._feed.forget()
+            self._feed.take(self._state)
+        else:
+            # A file may have appeared since; the other views must not miss it.
+            self._feed.redo()
+            self._feed.update(self._state)
+        self._feed.snapshot(view)
+
+    def _bring(self, name: str, content: dict[str, Any]) -> None:
+        """Send what a view asks for."""
+        view, request = content.get("view"), content.get("request")
+        task = self._find(content.get("id"))
+        match name:
+            case "thumbs":
+                keys = content.get("keys")
+                self._feed.thumbs(view, keys if isinstance(keys, list) else ())
+            case "details" if task is not None:
+                self.send({"type": "details", "view": view, "task": task.id, "rows": rows(task)})
+            # No "id" at the top: ipykernel 7.4 would take it for a request's and route later messages by it.
+            case "full":
+                answer, data = files.full(task, content.get("n"))
+                self.send({"type": "full", "request": request, **answer}, data)
+            case "zip":
+                self._packer.start(self._find_all(content.get("ids")), request)
+            case "zip_bytes":
+                answer, data = self._packer.read()
+                self.send({"type": "full", "request": request, **answer}, data)
+
+    # Buttons
+
+    def _act(self, name: str, content: dict[str, Any]) -> None:
         """Do what a card's button asks for, and put what there is to say about it on the card."""
         task = self._find(content.get("id"))
         if task is None:
             return
         try:
-            remark = act(task, content)
-        except InvalidParams as error:
-            said = (f"{name} {text}".strip() for name, text in error.fields.items())
-            remark = " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in said)
+            remark = self._do(name, task, content)
         except Exception as error:  # noqa: BLE001 - nothing above a message handler would show it
-            remark = str(error) or type(error).__name__
+            remark = reason(error)
         if self._remarks.get(task.id, "") != remark:
             self._remarks[task.id] = remark
-            self._tasks.pop(task.id, None)  # its card is made again
-            self._bring_up_to_date()
+            self._feed.redo(task.id)
+            self._feed.update(self._state)
 
-    def _load(self, task: GenerationTask, _: dict[str, Any]) -> str:
-        if self.on_load is not None:
+    def _do(self, name: str, task: GenerationTask, content: dict[str, Any]) -> str:
+        if name == "load" and self.on_load is not None:
             self.on_load(task)
+        elif name == "use" and self.on_use is not None:
+            n = content.get("n")
+            if isinstance(n, int) and 0 <= n < len(task.assets):
+                self.on_use(task.assets[n])
+        elif self._acts is not None and name in ("refresh", "retry", "follow_up"):
+            return self._acts.follow_up(task, content) if name == "follow_up" else getattr(self._acts, name)(task)
         return ""
 
-    def _follow_up(self, task: GenerationTask, content: dict[str, Any]) -> str:
-        if self._session is None:
-            return ""
-        name, index, prompt = str(content.get("name")), content.get("index"), content.get("prompt")
-        handle = self._session.follow_up(
-            task,
-            name,
-            index=index if isinstance(index, int) else 0,
-            prompt=prompt if isinstance(prompt, str) else None,
-        )
-        return "This was asked for before; see its card." if self._find(handle.id) is not None else ""
-
-    def _refresh(self, session: SessionLike, task: GenerationTask) -> None:
+    def _act_on_all(self, name: str, content: dict[str, Any]) -> None:
+        """Do what the toolbar asks for; what goes wrong stands above the cards."""
+        tasks = self._find_all(content.get("ids"))
+        if name == "retry_all":
+            for task in tasks:
+                self._act("retry", {"id": task.id})
+            return
+        if self._acts is None:
+            return
         try:
-            session.refresh(task)
-        except KiegenError as error:
-            self._on_state(replace(self._state, error=error))
+            if name == "delete":
+                self._acts.delete(tasks)
+            else:
+                self._acts.restore(content.get("token"))
+        except (KiegenError, OSError) as error:
+            self._state = replace(self._state, error=error)
+        self._feed.update(self._state)
 
-    def _on_ready(self, view: str) -> None:
-        first = not self._views
-        self._views.add(view)
-        self._subscribe()
-        if first:
-            self._forget()
-            self._take(self._state)
-        else:
-            # A file may have appeared since; the other views must not miss it.
-            self._tasks = {}
-            self._bring_up_to_date()
-        self._send_snapshot(view)
+    def _packed(self, answer: dict[str, Any]) -> None:
+        self._on_display(self._send_out, answer, [])
 
-    # Messages to JavaScript
+    # What the browser is told
 
-    def _forget(self) -> None:
-        self._tasks, self._cards, self._header, self._thumbs = {}, {}, {}, set()
-
-    def _take(self, state: QueryState) -> None:
-        """Remember a state as shown, making again only the cards of tasks that changed."""
-        old_tasks, old_cards = self._tasks, self._cards
-        self._tasks, self._cards = {}, {}
-        for task in state.data:
-            known = old_tasks.get(task.id)
-            same = known is task or known == task
-            self._cards[task.id] = old_cards[task.id] if same else self._card(task)
-            self._tasks[task.id] = task
-        self._header = header(
-            state, columns=self.columns, live=self._session is not None, loads=self.on_load is not None
-        )
+    def _send_out(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.send(content, buffers)
 
     def _card(self, task: GenerationTask) -> dict[str, Any]:
+        expected = self._session.expected_time(task) if self._session is not None and task.is_pending else None
+        parent = self._find(task.parent_id) if task.parent_id is not None else None
+        made = card(task, parent, folder=self._folder, expected=expected)
         remark = self._remarks.get(task.id)
-        made = card(task, self._find(task.parent_id) if task.parent_id is not None else None)
         return made | {"note": remark} if remark else made
 
-    def _bring_up_to_date(self) -> None:
-        before, header_before = self._cards, self._header
-        self._take(self._state)
-        removed = [name for name in before if name not in self._cards]
-        if [name for name in before if name in self._cards] != [name for name in self._cards if name in before]:
-            self._send_snapshot(None)
-            return
-        changed = [name for name, data in self._cards.items() if before.get(name) != data]
-        head = {"header": self._header} if self._header != header_before else {}
-        if not changed and not removed and not head:
-            return
-        follows = dict(zip(self._cards, [None, *self._cards], strict=False))
-        parts = list(_chunks(changed)) or [[]]
-        for part in parts:
-            items = [self._cards[name] | {"after": follows[name]} for name in part]
-            self._send_cards({"type": "patch", "removed": removed, **head}, items, known=self._thumbs)
-            removed, head = [], {}
-
-    def _send_snapshot(self, view: str | None) -> None:
-        parts = list(_chunks(list(self._cards))) or [[]]
-        for number, part in enumerate(parts):
-            content = {
-                "type": "snapshot",
-                "view": view,
-                "part": number,
-                "parts": len(parts),
-                "header": self._header,
-            }
-            self._send_cards(content, [self._cards[name] for name in part], known=set())
-
-    def _send_cards(self, content: dict[str, Any], items: list[dict[str, Any]], known: set[str]) -> None:
-        thumbs, buffers = [], []
-        for item in items:
-            for asset, data in zip(self._tasks[item["id"]].assets, item.get("assets", ()), strict=False):
-                key = data.get("thumb")
-                found = _read(asset.thumbnail) if key is not None and key not in known else None
-                if found is not None:
-                    thumbs.append(key)
-                    buffers.append(found)
-        self._thumbs.update(thumbs)
-        self.send(content | {"now": time.time(), "items": items, "thumbs": thumbs}, buffers)
-
-    def _send_full(self, content: dict[str, Any]) -> None:
-        task, n = self._find(content.get("id")), content.get("n")
-        # No "id" at the top: ipykernel 7.4 would take it for a request's and route later messages by it.
-        answer = {"type": "full", "request": content.get("request"), "task": content.get("id"), "n": n}
-        asset = task.assets[n] if task is not None and isinstance(n, int) and 0 <= n < len(task.assets) else None
-        try:
-            data, path = _full(asset)
-        except (OSError, ValueError) as error:
-            self.send(answer | {"ok": False, "text": str(error)})
-            return
-        mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        self.send(answer | {"ok": True, "mime": mime, "name": path.name}, [data])
+    def _head(self, state: QueryState) -> dict[str, Any]:
+        return {
+            **header(state),
+            **files.places(self._folder),
+            "columns": self.columns,
+            "live": self._session is not None,
+            "loads": self.on_load is not None,
+            "uses": self.on_use is not None,
+            "undo": None if self._acts is None else self._acts.undo,
+        }
 
     def _find(self, task_id: object) -> GenerationTask | None:
         return next((task for task in self._state.data if task.id == task_id), None)
+
+    def _find_all(self, ids: object) -> list[GenerationTask]:
+        wanted = set(filter(_is_text, ids)) if isinstance(ids, list) else set()
+        return [task for task in self._state.data if task.id in wanted]
 
 
 def _deliver(gallery: weakref.ref[Gallery], state: QueryState) -> None:
@@ -320,23 +314,5 @@ def _as_state(tasks: Iterable[GenerationTask] | QueryState) -> QueryState:
     return tasks if isinstance(tasks, QueryState) else QueryState(data=tuple(tasks), is_loading=False)
 
 
-def _chunks(names: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(names), CHUNK):
-        yield names[start : start + CHUNK]
-
-
-def _read(path: Path | None) -> bytes | None:
-    try:
-        return path.read_bytes() if path is not None else None
-    except OSError:
-        return None
-
-
-def _full(asset: Asset | None) -> tuple[bytes, Path]:
-    if asset is None or asset.path is None:
-        raise ValueError("There is no saved file to show.")
-    if not asset.path.is_file():
-        raise ValueError(f"The file {asset.path} is gone.")
-    if asset.path.stat().st_size > LARGEST:
-        raise ValueError(f"Too large to show here; open {asset.path}.")
-    return asset.path.read_bytes(), asset.path
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

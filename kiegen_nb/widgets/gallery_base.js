@@ -64,7 +64,8 @@ function pressOnce(cls, label, act, ...children) {
 function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return `${whole} s`;
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')} min`;
+  const [large, small, unit] = whole < 3600 ? [whole / 60, whole % 60, 'min'] : [whole / 3600, (whole / 60) % 60, 'h'];
+  return `${Math.floor(large)}:${String(Math.floor(small)).padStart(2, '0')} ${unit}`;
 }
 
 // How long a task still takes is a guess; it is not told to the second.

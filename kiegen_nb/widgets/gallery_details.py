@@ -23,7 +23,8 @@ def rows(task: GenerationTask) -> list[dict[str, Any]]:
     found.append(_row("State", word(task)))
     found.append(_row("Reason", task.fail_msg, copy=True, long=True))
     found.append(_row("Model", task.api_model or task.model, copy=True))
-    found += [_row(_title(name), _text(value), copy=True) for name, value in inputs(task).items() if name not in _PROMPTS]
+    asked = {name: value for name, value in inputs(task).items() if name not in _PROMPTS}
+    found += [_row(_title(name), _text(value), copy=True) for name, value in asked.items()]
     cost = None if task.credits_consumed is None else credits_text(task.credits_consumed)
     found.append(_row("Cost", cost))
     seconds = took(task)
@@ -41,11 +42,13 @@ def rows(task: GenerationTask) -> list[dict[str, Any]]:
 
 
 def _asset_rows(asset: Asset, number: str) -> list[dict[str, Any] | None]:
-    known = [f"{asset.width}×{asset.height}" if asset.width and asset.height else None]  # noqa: RUF001 - the sign is meant
+    size = f"{asset.width}×{asset.height}"  # noqa: RUF001 - the multiplication sign is meant
+    known = [size if asset.width and asset.height else None]
     known.append(None if asset.duration is None else f"{asset.duration:.1f} s")
     known.append(None if asset.size is None else f"{asset.size:,} bytes")
+    name = "Result" if asset.kind is AssetKind.FILE else asset.kind.value.capitalize()
     return [
-        _row(f"{'Result' if asset.kind is AssetKind.FILE else asset.kind.value.capitalize()}{number}", ", ".join(filter(None, known))),
+        _row(f"{name}{number}", ", ".join(filter(None, known))),
         _row(f"File{number}", None if asset.path is None else str(asset.path), copy=True),
         _row(f"Address{number}", asset.url, copy=True),
         _row(f"Not saved{number}", asset.error),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import mimetypes
 import os
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kiegen_nb.tasks import Asset, GenerationTask
+from kiegen_nb.engine.media import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from kiegen_nb.tasks import Asset, GenerationTask
 
 LARGEST = 200 * 1024 * 1024  # bytes of one file over the comm; the browser holds them in memory
 SMALL_ZIP = 50 * 1024 * 1024  # bytes of a zip that may go over the comm
@@ -25,7 +28,8 @@ def full(task: GenerationTask | None, n: object) -> tuple[dict[str, Any], list[b
         data, path = _read(asset)
     except (OSError, ValueError) as error:
         return {"ok": False, "text": str(error)}, []
-    return {"ok": True, "mime": mimetypes.guess_type(path.name)[0] or "application/octet-stream", "name": path.name}, [data]
+    mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return {"ok": True, "mime": mime, "name": path.name}, [data]
 
 
 def places(folder: Path) -> dict[str, str | None]:
@@ -39,6 +43,47 @@ def places(folder: Path) -> dict[str, str | None]:
     with contextlib.suppress(RuntimeError):  # no home folder
         return {"folder": folder.as_posix(), "near": near, "home": Path.home().as_posix()}
     return {"folder": folder.as_posix(), "near": near, "home": None}
+
+
+class Packer:
+    """Makes one zip after the other of a gallery's files, beside the folder of its group.
+
+    Args:
+        target: the zip's place; one of before is replaced.
+        done: called on the packing thread with a message to send.
+    """
+
+    def __init__(self, target: Path, done: Callable[[dict[str, Any]], None]) -> None:
+        self._target = target
+        self._done = done
+
+    def start(self, tasks: list[GenerationTask], request: object) -> None:
+        """Pack on a thread of its own."""
+        threading.Thread(target=self._work, args=(tasks, request), name="kiegen-zip", daemon=True).start()
+
+    def read(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the last zip as a message and its buffer."""
+        try:
+            data = self._target.read_bytes()
+        except OSError as error:
+            return {"ok": False, "text": f"The zip cannot be read: {error.strerror}"}, []
+        return {"ok": True, "mime": "application/zip", "name": self._target.name}, [data]
+
+    def _work(self, tasks: list[GenerationTask], request: object) -> None:
+        answer: dict[str, Any] = {"type": "zip", "request": request}
+        try:
+            text = pack(tasks, self._target)
+            size = self._target.stat().st_size
+        except (OSError, ValueError) as error:
+            self._done(answer | {"ok": False, "text": f"No zip was made: {error}"})
+            return
+        name = self._target.name
+        self._done(answer | {"ok": True, "text": text, "name": name, "size": size, "small": size <= SMALL_ZIP})
+
+
+def zip_place(folder: Path, prompt_id: str) -> Path:
+    """Return where a group's zip goes."""
+    return folder / f"{safe_name(prompt_id)}-selected.zip"
 
 
 def pack(tasks: Iterable[GenerationTask], target: Path) -> str:
@@ -55,27 +100,27 @@ def pack(tasks: Iterable[GenerationTask], target: Path) -> str:
         # Pictures and films do not get smaller.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
             for path in _paths(tasks):
-                try:
-                    archive.write(path, path.name)
-                    packed += 1
-                except FileNotFoundError:
+                if not path.is_file():
                     missing += 1
                     continue
+                archive.write(path, path.name)
+                packed += 1
                 sidecar = path.with_name(f"{path.name}.json")
                 if sidecar.is_file():
                     archive.write(sidecar, sidecar.name)
         if not packed:
-            raise ValueError("None of the files is there any more.")
+            raise ValueError("none of the files is there any more.")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    gone = f"; {missing} of them {'is' if missing == 1 else 'are'} gone" if missing else ""
+    gone = f"; {missing} {'is' if missing == 1 else 'are'} gone" if missing else ""
     return f"{packed} {'file' if packed == 1 else 'files'} in {target}{gone}"
 
 
 def _paths(tasks: Iterable[GenerationTask]) -> list[Path]:
     # Two tasks never share a file, but a store may hold anything.
-    return list({asset.path.name: asset.path for task in tasks for asset in task.assets if asset.path is not None}.values())
+    found = [asset.path for task in tasks for asset in task.assets if asset.path is not None]
+    return list({path.name: path for path in found}.values())
 
 
 def _read(asset: Asset | None) -> tuple[bytes, Path]:

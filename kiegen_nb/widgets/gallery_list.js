@@ -54,7 +54,7 @@ function createList(ctx) {
 
   // Items that are new or changed
   function put(item) {
-    const node = nodes.get(item.id) || h('li', '', { role: 'listitem', tabindex: '-1' });
+    const node = nodes.get(item.id) || h('li', '', { role: 'listitem', tabindex: '-1', ...OURS });
     const held = node.contains(ctx.focused());
     const button = held ? [...node.querySelectorAll('button, input')].indexOf(ctx.focused()) : -1;
     ctx.cards.frame(node, item);

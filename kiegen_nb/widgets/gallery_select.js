@@ -11,7 +11,7 @@ function createSelect(ctx) {
   const none = press('kg-act kg-plain', 'Select none', () => clear(), 'None');
   const compare = press('kg-act', 'Show the two side by side', () => ctx.box.open(firsts().slice(0, 2)), 'Compare');
   const zip = press('kg-act', 'Download the files as one zip', () => pack(), 'Download');
-  const retry = press('kg-act', 'Ask for the failed ones anew, and fetch missing files', () => send('retry'), 'Retry');
+  const retry = press('kg-act', 'Ask for the failed ones anew, and fetch missing files', () => send('retry_all'), 'Retry');
   const remove = press('kg-act kg-bad', 'Delete; this can be undone', () => send('delete'), 'Delete');
   const end = press('kg-act kg-plain', 'Leave select mode (Escape)', () => set(false), 'Done');
   const strip = h('div', 'kg-strip', { role: 'toolbar', 'aria-label': 'Selected', ...OURS }, count, all, none, compare, zip, retry, remove, end);
@@ -123,7 +123,7 @@ function createSelect(ctx) {
     if (!message.ok) return tell(message.text);
     const text = `${message.text} (${bytes(message.size)})`;
     tell(text);
-    let url = await ctx.media.filesAddress(message.file);
+    let url = await ctx.media.filesAddress(message.name);
     if (!url && message.small) url = (await ctx.media.overConnection({ type: 'zip_bytes' })).url;
     tell(text, url, message.name);
     if (url) link.click();

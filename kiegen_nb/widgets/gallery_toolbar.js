@@ -19,7 +19,7 @@ function createToolbar(ctx) {
   const group = press('kg-act kg-plain kg-toggle', null, () => change({ grouped: !wish.grouped }), 'By prompt');
   group.title = 'Group by prompt';
   const toggle = press('kg-act kg-plain kg-toggle', null, () => ctx.select.set(!ctx.select.isOn()), 'Select');
-  const found = h('span', 'kg-found', { role: 'status' });
+  const found = h('span', 'kg-found');
   const tools = h('div', 'kg-tools', { role: 'group', 'aria-label': 'Filter and sort' }, search, state, model, order, group, toggle, found);
 
   search.oninput = () => change({ text: search.value });
@@ -39,6 +39,7 @@ function createToolbar(ctx) {
   function change(to) {
     Object.assign(wish, to);
     apply();
+    ctx.say(found.textContent);
     draw();
     ctx.select.draw();
   }

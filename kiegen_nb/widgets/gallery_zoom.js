@@ -50,7 +50,9 @@ function createZoom(stage, changed) {
   }, { passive: false });
 
   stage.ondblclick = (event) => {
-    if (event.target.closest('.kg-frame')) (scale > 1 ? reset() : zoomTo(2.5, event));
+    // While zoomed the pointer is the stage's own.
+    if (scale > 1) reset();
+    else if (event.target.closest('.kg-frame')) zoomTo(2.5, event);
   };
 
   stage.onpointerdown = (event) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from kiegen_nb.engine.state import QueryState
@@ -51,7 +51,23 @@ class SessionLike(Protocol):
         """Look at a task again, or try its download again, without blocking."""
 
 
-def default_session() -> SessionLike:
+class GallerySession(SessionLike, Protocol):
+    """What a gallery asks beyond that."""
+
+    def resubmit(self, task: GenerationTask) -> HandleLike:
+        """Ask a request anew, which pays again. Quick, from any thread."""
+
+    def delete(self, tasks: Sequence[GenerationTask]) -> object:
+        """Take finished tasks out of every gallery; their files are put away, not lost."""
+
+    def restore(self, tasks: Sequence[GenerationTask]) -> object:
+        """Undo `delete`."""
+
+    def expected_time(self, task: GenerationTask) -> float | None:
+        """Return the seconds such a task usually takes, None if nobody knows."""
+
+
+def default_session() -> GallerySession:
     """Return ``Session()``: equal settings share one engine, so a widget of its own costs nothing."""
     # Only a widget that was given no session needs the facade; importing it here keeps the rooms apart.
     from kiegen_nb.session import Session  # noqa: PLC0415

@@ -14,6 +14,7 @@ from kiegen_nb.kie.models.market import KieMarketParams
 from kiegen_nb.widgets.control import guard
 from kiegen_nb.widgets.form import Form
 from kiegen_nb.widgets.gallery import Gallery
+from kiegen_nb.widgets.lists import AddressControl, AddressesControl
 from kiegen_nb.widgets.market import MarketPanel
 from kiegen_nb.widgets.protocol import default_session
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from kiegen_nb.tasks import GenerationTask
-    from kiegen_nb.widgets.protocol import SessionLike
+    from kiegen_nb.tasks import Asset, GenerationTask
+    from kiegen_nb.widgets.protocol import GallerySession
 
 
 class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
@@ -39,7 +40,7 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         gallery: the gallery.
     """
 
-    def __init__(self, session: SessionLike | None = None, *, prompt_id: str = "default") -> None:
+    def __init__(self, session: GallerySession | None = None, *, prompt_id: str = "default") -> None:
         self.session = session if session is not None else default_session()
         self.prompt_id = prompt_id
         self._writing = threading.RLock()
@@ -49,6 +50,7 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         self.forms = _Forms(families, self._build, self._writing)
         self.gallery = Gallery(prompt_id, session=self.session)
         self.gallery.on_load = self.load
+        self.gallery.on_use = self.use
         places = [W.VBox(layout=W.Layout(width="auto")) for _ in range(len(families) + 1)]
         titles = [params.title for params in families.values()]
         self.tabs = W.Tab(children=places, titles=[*titles, "Market"], selected_index=0)
@@ -107,6 +109,24 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         form.load(task)
         with self._writing:
             self.tabs.selected_index = place
+
+    def use(self, asset: Asset) -> None:
+        """Put a result into the first field of the form in front that takes such a file.
+
+        Raises:
+            KiegenError: the form has no such field, or the service names no address of the result.
+            ValueError: the field holds as many as it takes.
+        """
+        form, kind = self.form, asset.kind.value
+        if asset.url is None:
+            raise KiegenError("This result has no address that could be an input.")
+        for name, control in form.controls.items():
+            if not isinstance(control, AddressControl | AddressesControl) or not form.is_shown(name):
+                continue
+            if str(control.field.hints.get("control")).removesuffix("s") in (kind, "file"):
+                control.add(asset.url)
+                return
+        raise KiegenError(f"{form.params_class.title} takes no {kind} as it is set now. Choose a model that does.")
 
     def close(self) -> None:
         """Close the forms and the gallery, too."""

@@ -88,13 +88,15 @@ def summary_html(tasks: Iterable[GenerationTask], *, limit: int = SUMMARY_TASKS,
 def _tile(task: GenerationTask, picture: str) -> str:
     said = prompt(task)
     cut = said if len(said) <= 120 else f"{said[:119]}…"  # noqa: PLR2004 - three lines of a tile
-    body = f"<div>{escape(cut)}</div>{_state_line(task) if kind(task) != DONE else ''}{_facts_line(task)}"
+    state = _state_line(task, most=300) if kind(task) != DONE else ""
+    body = f"<div>{escape(cut)}</div>{state}{_facts_line(task)}"
     return f'<div style="{_TILE}">{picture}<div style="padding:6px 8px">{body}</div></div>'
 
 
-def _state_line(task: GenerationTask) -> str:
+def _state_line(task: GenerationTask, most: int = 10_000) -> str:
     data = card(task)
     said = f"{word(task)}: {data['reason']}" if "reason" in data else word(task)
+    said = said if len(said) <= most else f"{said[: most - 1]}…"
     code = f' <span style="color:{_GREY};font-size:11px">({escape(data["code"])})</span>' if "code" in data else ""
     return f'<div style="color:{_COLOUR.get(kind(task), "inherit")}">{escape(said)}{code}</div>'
 

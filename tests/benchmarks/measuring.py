@@ -151,7 +151,9 @@ def running_sandbox(*arguments: str) -> Iterator[Counted]:
 def downloads_off() -> Iterator[None]:
     """Have results stay at their addresses."""
 
-    async def untouched(_saver: object, _task: object, assets: Iterable[Any], *_: object) -> tuple[Any, ...]:
+    async def untouched(
+        _saver: object, _task: object, assets: Iterable[Any], *_: object, **__: object
+    ) -> tuple[Any, ...]:
         return tuple(assets)
 
     with mock.patch.object(MediaSaver, "save", untouched):

@@ -148,6 +148,27 @@ async def test_two_different_files_are_never_glued_even_by_a_host_that_overlooks
     assert asked[1].headers.get("if-range") == asked_for
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Origin(), Origin(), True),
+        (Origin(total=1), Origin(), True),
+        (Origin(total=1), Origin(total=1), True),
+        (Origin(total=1), Origin(total=2), False),
+        (Origin(total=0), Origin(total=2), False),
+        (Origin(VERSION, total=1), Origin(VERSION, total=2), False),
+        (Origin(VERSION, DATE), Origin(VERSION, "another mirror's"), True),
+        (Origin(VERSION, DATE), Origin(WEAK, DATE), False),
+        (Origin(VERSION, DATE), Origin(None, DATE), True),
+        (Origin(VERSION), Origin(None, DATE), True),
+        (Origin(None, DATE), Origin(None, "later"), False),
+    ],
+)
+def test_two_origins_fit_as_far_as_they_say_anything(one: Origin, other: Origin, *, same: bool) -> None:
+    assert one.fits(other) is same
+    assert other.fits(one) is same
+
+
 async def test_only_the_overlap_tells_two_files_of_one_length_and_no_version_apart(tmp_path: Path) -> None:
     leave(tmp_path, bytes(HALF), Origin(total=len(PNG)))
     host = Host(PNG, headers={"server": "plain"})
@@ -638,17 +659,25 @@ async def test_any_trouble_with_a_fresh_link_means_that_there_is_none(answer: ht
     assert len(asked) == 1
 
 
-async def test_the_sandbox_knows_its_own_results_and_no_others(session: Session, sandbox: Any) -> None:
+async def test_a_link_that_expired_is_renewed_by_the_sandbox_and_a_foreign_one_is_not(
+    tmp_path: Path, session: Session, sandbox: Any
+) -> None:
     done = await session.submit(imagen4("a red kite"))
+    [asset] = done.assets
+    expired = f"{asset.url}?expires=1"
     client = KieClient(SecretStr("key"), sandbox.url)
     try:
-        link = await client.fresh_url(done, done.assets[0].url or "")
+        link = await client.fresh_url(done, expired)
         foreign = await client.fresh_url(done, "https://files.example/a.png")
+        dead = await save(None, tmp_path / "one", expired)
+        again = await save(None, tmp_path / "two", expired, fresh_url=client.fresh_url)
     finally:
         await client.close()
     assert link is not None
-    assert "expires=" in link
+    assert int(link.partition("?expires=")[2]) > 1
     assert foreign is None
+    assert "HTTP 403" in (dead.error or "")
+    assert (again.error, again.sha256, again.url) == (None, asset.sha256, expired)
 
 
 def test_a_result_whose_address_died_is_fetched_from_a_fresh_link(session: Session, sandbox: Any) -> None:

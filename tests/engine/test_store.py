@@ -212,15 +212,16 @@ def test_an_event_that_changes_nothing_writes_nothing(store: Store) -> None:
     assert store.revision() == before
 
 
-def test_followers_see_what_changed_since_they_looked(store: Store) -> None:
+def test_followers_see_what_changed_since_they_looked(store: Store, database: Database, clock: FakeClock) -> None:
+    follower = Store(database, "account", clock)
     first, _ = insert(store, "one")
-    revision, changed = store.changed_since(0)
+    revision, changed, _ = follower.changed_since(0)
     assert [task.id for task in changed] == [first.id]
     second, _ = insert(store, "two")
     run(store, second, Submitting(NOW))
-    revision, changed = store.changed_since(revision)
+    revision, changed, _ = follower.changed_since(revision)
     assert [(task.id, task.activity) for task in changed] == [(second.id, Activity.SUBMITTING)]
-    assert store.changed_since(revision) == (revision, [])
+    assert follower.changed_since(revision) == (revision, [], [])
 
 
 # Leases.

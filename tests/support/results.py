@@ -115,7 +115,7 @@ def files(folder: Path) -> list[str]:
 
 def saved_files(ending: str = "png") -> list[str]:
     """Return the files one saved picture leaves."""
-    return sorted([f"kites/{STEM}.{ending}", f"kites/{STEM}.{ending}.json", f"kites/.thumbnails/{STEM}.webp"])
+    return sorted([f"kites/{STEM}.{ending}", f"kites/{STEM}.{ending}.json", f"kites/thumbnails/{STEM}.webp"])
 
 
 def giving(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kiegen_nb.engine.query import query_keys
 from kiegen_nb.errors import (
+    KeyRefused,
+    KiegenError,
     OutOfCredits,
+    RequestRefused,
     ServiceUnavailable,
     StoreError,
     TaskError,
@@ -18,10 +22,14 @@ from kiegen_nb.errors import (
     TaskUnconfirmed,
 )
 from kiegen_nb.kie.models.imagen4 import imagen4
-from kiegen_nb.tasks import Activity, AssetKind, GenerationTask, TaskStatus
+from kiegen_nb.kie.models.market import market
+from kiegen_nb.tasks import Activity, AssetKind, GenerationTask, TaskStatus, UploadResult
+from tests.support.fake_kie import until
+from tests.support.uploads import Ahead, answers, fetched, film, png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import traitlets
 
@@ -319,3 +327,70 @@ def test_the_balance_is_an_error_when_the_service_refuses(session: Session, sand
     sandbox.faults({"route": "credit", "code": 402, "msg": "no"})
     with pytest.raises(OutOfCredits):
         session.credits()
+
+
+# useUploadFile
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dog.png", AssetKind.IMAGE), ("dog.mp4", AssetKind.VIDEO)])
+def test_an_uploaded_picture_or_video_has_an_address_and_an_end_and_can_be_used(
+    session: Session, tmp_path: Path, name: str, kind: AssetKind
+) -> None:
+    path = tmp_path / name
+    if kind is AssetKind.VIDEO:
+        film(path)
+    else:
+        path.write_bytes(png())
+    called: list[tuple[UploadResult, str]] = []
+    upload = session.upload(path, on_success=lambda result: called.append((result, threading.current_thread().name)))
+    until(lambda: called)
+    assert called == [(upload, "kiegen-callbacks")]
+    assert (upload.kind, upload.name) == (kind, name)
+    data = upload.model_dump(mode="json", by_alias=True)
+    assert fetched(data["downloadUrl"]) == path.read_bytes()
+    assert datetime.fromisoformat(data["expiresAt"]) > datetime.now(UTC) + timedelta(hours=23)
+    task = session.submit(market("google/nano-banana-edit", prompt="a hat", image_urls=[upload])).result(PATIENCE)
+    assert task.provider_params["input"]["image_urls"] == [upload.download_url]
+
+
+def test_an_upload_is_pending_until_its_end(session: Session, sandbox: Any) -> None:
+    sandbox.faults({"route": "upload", "delay": 0.3})
+    handle = session.start_upload(png())
+    assert not handle.is_finished
+    assert handle.result(PATIENCE).download_url.startswith(sandbox.url)
+    assert handle.is_finished
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"code": 401, "msg": "Authentication failed"}, KeyRefused),
+        ({"code": 400, "msg": "Invalid parameter"}, RequestRefused),
+        ({"drop": True, "times": 4}, ServiceUnavailable),
+    ],
+)
+def test_a_failed_upload_calls_on_error_on_the_callback_thread(
+    session: Session, sandbox: Any, monkeypatch: pytest.MonkeyPatch, fault: dict[str, object], kind: type[KiegenError]
+) -> None:
+    monkeypatch.setattr(session._engine.uploads, "_clock", Ahead())
+    sandbox.faults({"route": "upload", **fault})
+    called: list[tuple[KiegenError, str]] = []
+    successes: list[UploadResult] = []
+    handle = session.start_upload(
+        png(),
+        on_success=successes.append,
+        on_error=lambda error: called.append((error, threading.current_thread().name)),
+    )
+    with pytest.raises(kind) as caught:
+        handle.result(PATIENCE)
+    until(lambda: called)
+    assert called == [(caught.value, "kiegen-callbacks")]
+    assert successes == []
+
+
+def test_a_file_of_no_kind_calls_on_error_and_is_not_sent(session: Session, sandbox: Any) -> None:
+    called: list[KiegenError] = []
+    session.start_upload(b"just words", name="notes.txt", on_error=called.append)
+    until(lambda: called)
+    assert str(called[0]).startswith("notes.txt holds neither a picture nor a video nor a sound")
+    assert answers(sandbox) == []

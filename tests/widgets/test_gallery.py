@@ -23,7 +23,7 @@ from kiegen_nb.widgets.gallery import Gallery
 from kiegen_nb.widgets.studio import Studio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kiegen_nb.kie.models.base import KieParams
     from kiegen_nb.widgets.protocol import HandleLike
@@ -53,6 +53,8 @@ class FakeSession:
         self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.refreshed: list[str] = []
         self.followed: list[tuple[str, str, int, str | None]] = []
+        self.asked_anew: list[str] = []
+        self.usual: dict[str, float] = {}
         self.error: Exception | None = None
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
@@ -63,6 +65,23 @@ class FakeSession:
             raise self.error
         self.followed.append((task.id, name, index, prompt))
         return Handle(f"{task.id}-{name}")
+
+    def resubmit(self, task: GenerationTask) -> HandleLike:
+        if self.error is not None:
+            raise self.error
+        self.asked_anew.append(task.id)
+        return Handle(f"{task.id}-anew")
+
+    def delete(self, tasks: Sequence[GenerationTask]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.become(*(known for known in self.state.data if known not in tasks))
+
+    def restore(self, tasks: Sequence[GenerationTask]) -> None:
+        self.become(*tasks, *self.state.data)
+
+    def expected_time(self, task: GenerationTask) -> float | None:
+        return self.usual.get(task.id)
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         assert prompt_id == "kites"
@@ -160,14 +179,16 @@ def test_ready_is_answered_on_the_display_thread_with_everything(session: FakeSe
 
 
 def test_a_long_gallery_comes_in_parts(session: FakeSession, tmp_path: Path) -> None:
-    session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}")) for n in range(45)])
+    session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}")) for n in range(245)])
     gallery = Gallery("kites", session=session)
     sent = record(gallery)
     from_browser(gallery, type="ready", view="v1")
     session.display()
-    assert [len(content["items"]) for content, _ in sent] == [20, 20, 5]
-    assert [len(buffers) for _, buffers in sent] == [20, 20, 5]
+    assert [len(content["items"]) for content, _ in sent] == [24, 200, 21]
     assert [content["part"] for content, _ in sent] == [0, 1, 2]
+    assert [len(content.get("ids", ())) for content, _ in sent] == [245, 0, 0]
+    # Few screens show more than the first; the others' thumbnails are asked for when they are seen.
+    assert [len(buffers) for _, buffers in sent] == [24, 0, 0]
 
 
 def test_nothing_is_sent_before_a_view_is_ready(session: FakeSession) -> None:
@@ -247,8 +268,8 @@ def test_another_order_brings_everything_anew(session: FakeSession) -> None:
 
 def test_many_changes_come_in_parts(session: FakeSession) -> None:
     _, sent = opened(session)
-    session.become(*[task(f"t{n}") for n in range(30)])
-    assert [len(content["items"]) for content, _ in sent] == [20, 10]
+    session.become(*[task(f"t{n}") for n in range(230)])
+    assert [len(content["items"]) for content, _ in sent] == [200, 30]
     assert ["header" in content for content, _ in sent] == [True, False]
 
 
@@ -292,7 +313,7 @@ def test_full_size_is_answered_with_the_files_bytes(session: FakeSession, tmp_pa
     assert sent == []
     session.display()
     [(content, buffers)] = sent
-    expected = {"type": "full", "request": "r1", "task": "a", "n": 1, "ok": True, "mime": "image/png", "name": "a2.png"}
+    expected = {"type": "full", "request": "r1", "ok": True, "mime": "image/png", "name": "a2.png"}
     assert content == expected
     assert buffers == [b"bytes of a2"]
 
@@ -330,13 +351,13 @@ def test_retry_refreshes_the_task(session: FakeSession) -> None:
     assert sent == []
 
 
-def test_a_retry_that_fails_is_told(session: FakeSession) -> None:
+def test_a_retry_that_fails_is_told_on_its_card(session: FakeSession) -> None:
     session.become(finished("a"))
     gallery, sent = opened(session)
     session.error = KiegenError("the session was closed")
     from_browser(gallery, type="refresh", id="a")
     session.display()
-    assert sent[0][0]["header"]["error"] == "the session was closed"
+    assert sent[0][0]["items"][0]["note"] == "the session was closed"
 
 
 @pytest.mark.parametrize("content", [{}, {"type": "nonsense"}, {"type": None}])

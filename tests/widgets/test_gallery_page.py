@@ -2,137 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import os
-import shutil
-from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
 from kiegen_nb.engine.state import QueryState
-from kiegen_nb.errors import KiegenError
 from kiegen_nb.kie.models.midjourney import midjourney
 from kiegen_nb.kie.models.veo3 import veo3
-from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
+from kiegen_nb.sandbox.films import Shot, film
+from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, TaskStatus
 from kiegen_nb.widgets.gallery import Gallery
+from tests.support.bench import HOSTILE, Bench, Buttons, finished, of, task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
-
-    from kiegen_nb.kie.models.base import KieParams
-    from kiegen_nb.widgets.protocol import HandleLike
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-HOSTILE = "<img src=x onerror='window.hacked = true'><script>window.hacked = true</script>"
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-START = """async ([esm, state]) => {
-  const source = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
-  const widget = (await import(source)).default;
-  const listeners = new Set();
-  window.sent = [];
-  window.listeners = listeners;
-  const model = {
-    on: (_, listener) => listeners.add(listener),
-    off: (_, listener) => listeners.delete(listener),
-    send: (content) => window.sent.push(content),
-    get: (name) => state[name],
-  };
-  window.deliver = (content, buffers) => {
-    const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-    for (const listener of [...listeners]) listener(content, buffers.map(bytes));
-  };
-  window.open_view = () => {
-    const el = document.body.appendChild(document.createElement("div"));
-    return widget.render({ model, el });
-  };
-  window.end = window.open_view();
-}"""
-
-
-class Bench:
-    """A gallery whose messages go to the page, and the page's to the gallery when `answer` is called."""
-
-    def __init__(self, page: Page, gallery: Gallery) -> None:
-        self.page = page
-        self.gallery = gallery
-        self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        gallery.send = self._send
-        page.evaluate(START, [gallery._esm, gallery.get_state(["code_key", "shows"])])
-        assert self.answer() == ["code"]
-        page.wait_for_selector(".kg")
-        assert self.answer() == ["ready"]
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        self.page.evaluate(
-            "([c, b]) => window.deliver(c, b)", [content, [b64encode(b).decode() for b in buffers or ()]]
-        )
-
-    def answer(self) -> list[str]:
-        messages = self.page.evaluate("window.sent.splice(0)")
-        for content in messages:
-            self.gallery._handle_custom_msg(content, [])
-        return [content["type"] for content in messages]
-
-    def text(self, selector: str) -> str:
-        return self.page.locator(selector).inner_text()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        reason = "NOT TESTED: gallery.js needs Chromium, and there is none at /usr/bin/chromium or on the PATH"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1000, "height": 800})
-    page.set_default_timeout(10_000)
-    page.clock.install(time=NOW)
-    yield page
-    page.close()
-
-
-def task(name: str, prompt: str = "a red kite", **fields: Any) -> GenerationTask:
-    params = {"input": {"prompt": prompt, "aspect_ratio": "16:9"}}
-    known = {"model": "IMAGEN4", "api_model": "google/imagen4-fast", "created_at": NOW, "provider_params": params}
-    return GenerationTask(id=name, **known | fields)
-
-
-def finished(folder: Path, name: str, prompt: str = "a red kite", count: int = 1, **fields: Any) -> GenerationTask:
-    assets = []
-    for n in range(count):
-        path, small = folder / f"{name}-{n}.png", folder / f"{name}-{n}.webp"
-        path.write_bytes(drawn("PNG", (320, 180)))
-        small.write_bytes(drawn("WEBP", (64, 36)))
-        assets.append(Asset(kind=AssetKind.IMAGE, path=path, thumbnail=small, width=320, height=180))
-    known = {"status": TaskStatus.SUCCESS, "activity": None, "completed_at": NOW, "assets": tuple(assets)}
-    return task(name, prompt, **known | fields)
-
-
-def drawn(kind: str, size: tuple[int, int]) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, "tomato").save(out, kind)
-    return out.getvalue()
 
 
 def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
@@ -204,20 +92,21 @@ def test_the_lightbox_is_driven_by_keys(page: Page, tmp_path: Path) -> None:
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     assert dialog.is_visible()
-    assert bench.text(".kg-place") == "1 of 3"
-    assert bench.answer() == ["full"]
+    place = page.locator(".kg-bar > .kg-place")
+    assert place.inner_text() == "1 of 3"
+    assert bench.answer() == ["details", "full"]
     full = page.locator(".kg-full")
     page.wait_for_function("image => image.naturalWidth === 320", arg=full.element_handle())
     assert page.locator(".kg-save").get_attribute("download") == "a-0.png"
     page.keyboard.press("ArrowRight")
-    assert (bench.text(".kg-caption"), bench.text(".kg-place")) == ("second", "2 of 3")
-    assert bench.answer() == ["full"]
+    assert (bench.text(".kg-caption"), place.inner_text()) == ("second", "2 of 3")
+    assert bench.answer() == ["details", "full"]
     page.keyboard.press("ArrowLeft")
     assert bench.text(".kg-caption") == "first"
-    assert bench.answer() == []
+    assert bench.answer() == ["details"]  # the file is here already
     page.keyboard.press("ArrowLeft")
-    assert bench.text(".kg-place") == "3 of 3"
-    for _ in range(6):
+    assert place.inner_text() == "3 of 3"
+    for _ in range(16):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('dialog') !== null")
     page.keyboard.press("Escape")
@@ -235,15 +124,28 @@ def test_a_file_that_cannot_be_shown_says_why(page: Page, tmp_path: Path) -> Non
 
 
 def test_a_video_plays_on_demand(page: Page, tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(b"not really a film")
-    asset = Asset(kind=AssetKind.VIDEO, path=film, duration=8.0)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film(Shot("a fox", "1", 0, (16, 9), 2.0, side=64)))
+    asset = Asset(kind=AssetKind.VIDEO, path=path, duration=2.0)
     bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a", assets=(asset,))]))
-    assert bench.text(".kg-length") == "8 s"
+    assert bench.text(".kg-length") == "2 s"
     assert page.locator("video").count() == 0
     page.get_by_role("button", name="Play: a red kite").click()
-    assert bench.answer() == ["full"]
-    assert page.locator("video").get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
+    assert bench.answer() == ["details", "full"]
+    player = page.locator("dialog video")
+    page.wait_for_function("player => player.currentTime > 0", arg=player.element_handle())
+    assert player.evaluate("player => [player.controls, player.loop, player.muted]") == [True, True, False]
+    assert player.get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
+
+
+def test_a_file_the_browser_cannot_show_can_still_be_saved(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"not really a film")
+    bench = Bench(page, Gallery(tasks=[finished(tmp_path, "a", assets=(Asset(kind=AssetKind.VIDEO, path=path),))]))
+    page.get_by_role("button", name="Play: a red kite").click()
+    bench.answer()
+    page.get_by_text("This browser cannot show the file.").wait_for()
+    assert page.get_by_role("link", name="Save").get_attribute("download") == "film.mp4"
 
 
 def test_a_sound_is_played_on_its_card(page: Page, tmp_path: Path) -> None:
@@ -269,38 +171,6 @@ def test_a_sound_that_is_gone_says_why_on_its_card(page: Page, tmp_path: Path) -
     assert "is gone" in bench.text("[data-task=a] .kg-note")
 
 
-class Buttons:
-    """A session whose buttons are only counted."""
-
-    def __init__(self, *tasks: GenerationTask) -> None:
-        self.output_dir = Path()
-        self.state = QueryState(data=tasks, is_loading=False)
-        self.followed: list[tuple[str, str, int, str | None]] = []
-
-    def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
-        raise AssertionError(f"a gallery never submits {params}, {prompt_id}, {repeat}")
-
-    def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
-        self.followed.append((task.id, name, index, prompt))
-        raise KiegenError(HOSTILE)
-
-    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
-        del prompt_id
-        callback(self.state)
-        return lambda: None
-
-    def on_display(self, function: Callable[..., None], *args: Any) -> None:
-        function(*args)
-
-    def refresh(self, task: GenerationTask) -> None:
-        raise AssertionError(f"nothing is refreshed here: {task}")
-
-
-def of(folder: Path, params: KieParams, count: int) -> GenerationTask:
-    fields: dict[str, Any] = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
-    return finished(folder, "a", count=count, external_task_id="e1", **fields)
-
-
 def test_a_follow_up_asks_for_its_text_on_the_card(page: Page, tmp_path: Path) -> None:
     session = Buttons(of(tmp_path, veo3("a boat"), 1))
     bench = Bench(page, Gallery(session=session))
@@ -324,7 +194,7 @@ def test_a_follow_up_asks_for_its_text_on_the_card(page: Page, tmp_path: Path) -
 def test_each_picture_has_a_button_of_its_own_that_rests_after_a_click(page: Page, tmp_path: Path) -> None:
     session = Buttons(of(tmp_path, midjourney("a fox"), 4))
     bench = Bench(page, Gallery(session=session))
-    names = [button.get_attribute("aria-label") for button in page.locator(".kg-acts .kg-again").all()]
+    names = [button.get_attribute("aria-label") for button in page.locator(".kg-acts .kg-act").all()]
     assert names == [f"{verb} {n}" for verb in ("Upscale", "Vary") for n in (1, 2, 3, 4)]
     third = page.get_by_role("button", name="Upscale 3")
     third.dblclick()
@@ -345,7 +215,7 @@ def test_a_card_hands_its_settings_over(page: Page, tmp_path: Path) -> None:
 
 def test_a_gallery_of_given_tasks_has_no_buttons_that_need_a_session(page: Page, tmp_path: Path) -> None:
     Bench(page, Gallery(tasks=[of(tmp_path, veo3("a boat"), 1)]))
-    assert page.locator(".kg-again").count() == 0
+    assert page.locator(".kg-card .kg-act").count() == 0
 
 
 def test_two_views_of_one_gallery_and_the_end_of_one(page: Page, tmp_path: Path) -> None:

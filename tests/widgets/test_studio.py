@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models.imagen4 import imagen4
 from kiegen_nb.kie.models.market import market
 from kiegen_nb.kie.models.sora2 import sora2
-from kiegen_nb.tasks import GenerationTask
+from kiegen_nb.tasks import Asset, AssetKind, GenerationTask
 from kiegen_nb.widgets.form import Form
 from kiegen_nb.widgets.market import KEPT, MarketPanel
 from kiegen_nb.widgets.studio import Studio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kiegen_nb.kie.models.base import KieParams
     from kiegen_nb.widgets.protocol import HandleLike
@@ -47,6 +48,19 @@ class Quiet:
 
     def refresh(self, task: GenerationTask) -> None:
         raise KiegenError(f"not looked at: {task}")
+
+    def resubmit(self, task: GenerationTask) -> HandleLike:
+        raise KiegenError(f"not sent: {task}")
+
+    def delete(self, tasks: Sequence[GenerationTask]) -> None:
+        raise KiegenError(f"not deleted: {tasks}")
+
+    def restore(self, tasks: Sequence[GenerationTask]) -> None:
+        raise KiegenError(f"not restored: {tasks}")
+
+    def expected_time(self, task: GenerationTask) -> float | None:
+        del task
+        return None
 
 
 @pytest.fixture
@@ -211,3 +225,37 @@ def test_the_market_keeps_the_browsers_order(panel: MarketPanel) -> None:
     for widget in (panel.search, panel.category, panel.results):
         assert widget.comm._reply_subshell_for is None
     panel.close()
+
+
+PICTURE = Asset(kind=AssetKind.IMAGE, url="https://results.example/1.png", path=Path("1.png"))
+
+
+def test_a_result_becomes_an_input_of_the_form_in_front(studio: Studio) -> None:
+    assert studio.gallery.on_use == studio.use
+    studio.tabs.selected_index = list(studio.forms).index("VEO3")
+    studio.use(PICTURE)
+    assert studio.form.controls["image_urls"].get() == ["https://results.example/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "asset", "reason"),
+    [
+        ("IMAGEN4", PICTURE, "Imagen 4 takes no image as it is set now. Choose a model that does."),
+        ("VEO3", PICTURE.model_copy(update={"kind": AssetKind.AUDIO}), "Veo 3.1 takes no audio as it is set now."),
+        ("VEO3", PICTURE.model_copy(update={"url": None}), "This result has no address that could be an input."),
+    ],
+)
+def test_a_form_that_cannot_take_a_result_says_so(studio: Studio, name: str, asset: Asset, reason: str) -> None:
+    studio.tabs.selected_index = list(studio.forms).index(name)
+    with pytest.raises(KiegenError, match=re.escape(reason)):
+        studio.use(asset)
+
+
+def test_a_field_that_is_full_says_so(studio: Studio) -> None:
+    studio.tabs.selected_index = list(studio.forms).index("VEO3")
+    most = studio.form.controls["image_urls"].field.most
+    assert most is not None
+    for _ in range(most):
+        studio.use(PICTURE)
+    with pytest.raises(ValueError, match=f"takes {most} at most"):
+        studio.use(PICTURE)

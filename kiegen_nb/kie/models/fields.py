@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+Address = str | UploadResult
+"""What people give where an address is wanted."""
 _RULE = "kiegen_rule"
 _SHOWN = 80  # characters of a wrong value that a sentence repeats
 

@@ -19,6 +19,7 @@ from kiegen_nb.tasks import AssetKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kiegen_nb.kie.models.fields import Address
     from kiegen_nb.tasks import GenerationTask
 
 MidjourneyTask = Literal[
@@ -217,8 +218,8 @@ def midjourney(
     prompt: str,
     *,
     api_model: MidjourneyTask = TEXT,
-    images: Sequence[str] | str | None = None,
-    file_urls: Sequence[str] | str | None = None,
+    images: Sequence[Address] | Address | None = None,
+    file_urls: Sequence[Address] | Address | None = None,
     aspect_ratio: MidjourneyRatio | None = None,
     speed: Speed | None = None,
     version: Version | float | None = None,
@@ -240,7 +241,7 @@ def midjourney(
         api_model: ``mj_txt2img``, ``mj_img2img``, ``mj_style_reference``, ``mj_omni_reference``, ``mj_video`` or
             ``mj_video_hd``. A picture task makes four pictures.
         images: another name of ``file_urls``.
-        file_urls: http(s) addresses of pictures, for every task but ``mj_txt2img``; one for a video.
+        file_urls: http(s) addresses of pictures, or uploads, for every task but ``mj_txt2img``; one for a video.
         aspect_ratio: ``1:2``, ``9:16``, ``2:3``, ``3:4``, ``5:6``, ``6:5``, ``4:3``, ``3:2``, ``1:1``, ``16:9`` or
             ``2:1``.
         speed: ``relaxed``, ``fast`` or ``turbo``; not for videos and omni reference.

@@ -20,6 +20,7 @@ from kiegen_nb.tasks import AssetKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kiegen_nb.kie.models.fields import Address
     from kiegen_nb.service import FileRule
 
 Sora2Ratio = Literal["landscape", "portrait"]
@@ -270,16 +271,16 @@ def sora2(
     prompt: str | None = None,
     *,
     api_model: Sora2Slug = DEFAULT,
-    images: Sequence[str] | str | None = None,
-    image_urls: Sequence[str] | str | None = None,
+    images: Sequence[Address] | Address | None = None,
+    image_urls: Sequence[Address] | Address | None = None,
     shots: Sequence[Shot | Mapping[str, Any]] | None = None,
     aspect_ratio: Sora2Ratio | None = None,
     n_frames: Frames | int | None = None,
     size: Size | None = None,
     remove_watermark: bool | None = None,
     character_id_list: Sequence[str] | None = None,
-    video_url: str | None = None,
-    character_file_url: Sequence[str] | str | None = None,
+    video_url: Address | None = None,
+    character_file_url: Sequence[Address] | Address | None = None,
     origin_task_id: str | None = None,
     timestamps: str | None = None,
     character_prompt: str | None = None,
@@ -297,7 +298,7 @@ def sora2(
             after the 2, ``sora-2-pro-storyboard``, ``sora-2-characters``, ``sora-2-characters-pro`` or
             ``sora-watermark-remover``.
         images: another name of ``image_urls``.
-        image_urls: the http(s) address of one picture, for image-to-video; allowed for storyboards.
+        image_urls: the http(s) address of one picture, or an upload, for image-to-video; allowed for storyboards.
         shots: 1 to 10 of ``{"Scene": "wide shot", "duration": 7.5}`` for a storyboard, each 0.1 to 15 seconds,
             together exactly ``n_frames``.
         aspect_ratio: ``landscape`` (default) or ``portrait``.
@@ -306,7 +307,7 @@ def sora2(
         remove_watermark: leave Sora's mark out; not for stable and storyboards.
         character_id_list: up to 5 ids of characters made before.
         video_url: a public share link of sora.chatgpt.com, at most 500 characters, for the remover.
-        character_file_url: the address of one video of 1 to 4 seconds, for ``sora-2-characters``.
+        character_file_url: the address or upload of one video of 1 to 4 seconds, for ``sora-2-characters``.
         origin_task_id: the service's id of the source task, for ``sora-2-characters-pro``.
         timestamps: ``"start,end"`` in its seconds, 1 to 4 apart.
         character_prompt: who it is, at most 5,000 characters.

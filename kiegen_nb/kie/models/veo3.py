@@ -21,6 +21,7 @@ from kiegen_nb.tasks import AssetKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kiegen_nb.kie.models.fields import Address
     from kiegen_nb.tasks import GenerationTask
 
 Veo3Tier = Literal["veo3_fast", "veo3", "veo3_lite"]
@@ -176,8 +177,8 @@ def veo3(
     *,
     api_model: Veo3Tier = "veo3_fast",
     generation_type: GenerationType | None = None,
-    images: Sequence[str] | str | None = None,
-    image_urls: Sequence[str] | str | None = None,
+    images: Sequence[Address] | Address | None = None,
+    image_urls: Sequence[Address] | Address | None = None,
     aspect_ratio: Veo3Ratio | None = None,
     resolution: Resolution | None = None,
     duration: Duration | None = None,
@@ -194,8 +195,8 @@ def veo3(
         generation_type: ``TEXT_2_VIDEO``, ``FIRST_AND_LAST_FRAMES_2_VIDEO`` or ``REFERENCE_2_VIDEO`` (Fast and Lite
             only); left out, it is text without pictures and frames with one or two.
         images: another name of ``image_urls``.
-        image_urls: http(s) addresses: one or two pictures for frames (first, or first and last), one to three in
-            reference mode.
+        image_urls: http(s) addresses or uploads: one or two pictures for frames (first, or first and last), one to
+            three in reference mode.
         aspect_ratio: ``16:9`` (default), ``9:16`` or ``Auto``.
         resolution: ``720p`` (default), ``1080p`` or ``4k``.
         duration: 4, 6 or 8 (default) seconds; 8 only in reference mode.
