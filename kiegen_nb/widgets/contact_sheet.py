@@ -134,7 +134,9 @@ def _cut(text: str, size: int) -> str:
 
 
 def _plain(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in " ".join(text[:300].split()))
+    # Pillow's own font has no such sign.
+    text = text[:300].replace("\N{MULTIPLICATION SIGN}", "x")
+    return "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
 
 
 @cache

@@ -8,6 +8,7 @@ Only numbers of one run may be compared.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -51,6 +52,13 @@ def say(text: str = "") -> None:
     print(text, flush=True)  # noqa: T201 - the table is what this is for
 
 
+def error_log() -> logging.Handler:
+    """Return what prints the errors of the engine itself, which would explain an odd figure."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    return handler
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Prints the engine's figures beside those to reach.")
@@ -63,6 +71,7 @@ def main() -> None:
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {unknown[0]!r}: choose from {', '.join(ROWS)}")
+    logging.getLogger("kiegen_nb").addHandler(error_log())
     say(machine())
     with isolated():
         show(options.rows or list(ROWS), options.tasks)

@@ -62,11 +62,11 @@ def delays(moments: dict[str, float], finishes: dict[str, float]) -> list[float]
     return [(at - finishes[task_id]) * 1000 for task_id, at in moments.items()]
 
 
-async def run(sandbox: Counted, session: Session, tasks: int, name: str, prompt: str = PROMPT) -> Run:
+async def run(sandbox: Counted, session: Session, tasks: int, name: str) -> Run:
     """Submit many tasks at once and await each in a coroutine of its own."""
     found = Run(looks=-sandbox.looks)
     start, cpu = time.perf_counter(), time.process_time()
-    handles = [session.submit(imagen4(f"{prompt} {number}"), prompt_id=name) for number in range(tasks)]
+    handles = [session.submit(imagen4(f"{PROMPT} {number}"), prompt_id=name) for number in range(tasks)]
     found.submitting = time.perf_counter() - start
 
     async def follow(handle: TaskHandle) -> None:
@@ -88,7 +88,8 @@ def at_once(tasks: int, *, downloads: bool = False) -> Sequence[Figure]:
     """Measure tasks of 4 to 6 s at once, limits off, warm history; a pass without and one with a ticker."""
 
     async def measure(sandbox: Counted, session: Session) -> tuple[Run, float, float, float]:
-        await run(sandbox, session, WARM, "warm")
+        warm = await run(sandbox, session, WARM, "warm")
+        assert len(warm.seen) == WARM, "not even the first tasks finished"
         first = await run(sandbox, session, tasks, "first")
         with Ticker(session._engine.thread.loop) as ticker:
             await run(sandbox, session, tasks, "second")

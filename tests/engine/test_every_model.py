@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kiegen_nb.engine import store
-from kiegen_nb.engine.schedule import Budget
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.models.market import market
@@ -40,20 +38,19 @@ STARTS = {
 def walk(tmp_path_factory: pytest.TempPathFactory, start_sandbox: Any) -> Iterator[Session]:
     """A session without any limit on creates and looks, on a sandbox that has none either."""
     folder = tmp_path_factory.mktemp("walk")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "SLOT_LIMIT", 10_000)
-        sandbox = start_sandbox("--speed", "1000", "--no-limits")
-        session = Session(
-            "walking-key",
-            base_url=sandbox.url,
-            database_url=folder / "store.sqlite3",
-            output_dir=folder / "output",
-            poll_interval=0.3,
-        )
-        session._engine._poller.budget = Budget(10_000)
-        yield session
-        session.close()
-        sandbox.stop()
+    sandbox = start_sandbox("--speed", "1000", "--no-limits")
+    session = Session(
+        "walking-key",
+        base_url=sandbox.url,
+        database_url=folder / "store.sqlite3",
+        output_dir=folder / "output",
+        poll_interval=0.3,
+        create_limit=0,
+        look_limit=0,
+    )
+    yield session
+    session.close()
+    sandbox.stop()
 
 
 @pytest.fixture(scope="module")

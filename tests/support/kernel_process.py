@@ -112,6 +112,10 @@ class Kernel:
         # A killed process may leave half a line.
         return [json.loads(line) | {"kernel": self.job.name} for line in lines if line.endswith("\n")]
 
+    def count(self, event: str) -> int:
+        """Return how many records of a kind there are so far."""
+        return (self._folder / f"{self.job.name}.log").read_text(encoding="utf-8").count(f'"event": "{event}"')
+
     def told(self, event: str) -> list[str]:
         """Return the tasks of all records of a kind, in order."""
         return [record["task"] for record in self.log if record["event"] == event]

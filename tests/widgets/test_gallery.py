@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,11 @@ from kiegen_nb.errors import InvalidParams, KiegenError
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
-from kiegen_nb.widgets.cards import card
+from kiegen_nb.widgets.cards import card, header
 from kiegen_nb.widgets.gallery import Gallery
+from kiegen_nb.widgets.gallery_details import rows
 from kiegen_nb.widgets.studio import Studio
+from tests.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -368,6 +371,272 @@ def test_messages_that_mean_nothing_are_ignored(session: FakeSession, content: d
     assert sent == []
 
 
+# Thumbnails, details, zip
+
+
+def test_thumbnails_of_what_is_seen_are_sent_when_asked_for(session: FakeSession, tmp_path: Path) -> None:
+    session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}")) for n in range(60)])
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    keys = [data["assets"][0]["thumb"] for content, _ in sent for data in content["items"]][30:]
+    sent.clear()
+    from_browser(gallery, type="thumbs", view="v1", keys=keys)
+    session.display()
+    assert [(content["type"], content["view"], len(buffers)) for content, buffers in sent] == [
+        ("thumbs", "v1", 20),
+        ("thumbs", "v1", 10),
+    ]
+    pairs = {key: data for content, buffers in sent for key, data in zip(content["keys"], buffers, strict=True)}
+    assert pairs[keys[7]] == b"thumb of t37"
+
+
+@pytest.mark.parametrize("keys", [None, 7, [None, 3], ["a/9/x", "a/-1/x", "b/0/x", "../../etc/passwd/0/x", "a", ""]])
+def test_thumbnails_that_are_not_there_are_left_out(session: FakeSession, tmp_path: Path, keys: object) -> None:
+    session.become(finished("a", picture(tmp_path, "a")))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="thumbs", view="v1", keys=keys)
+    session.display()
+    assert all(buffers == [] for _, buffers in sent)
+
+
+def test_a_card_far_down_brings_no_thumbnail_by_itself(session: FakeSession, tmp_path: Path) -> None:
+    others = [task(f"t{n}") for n in range(40)]
+    session.become(*others, task("a"))
+    _, sent = opened(session)
+    session.become(*others, finished("a", picture(tmp_path, "a")))
+    assert (sent[0][0]["items"][0]["kind"], sent[0][1]) == ("done", [])
+
+
+def test_the_lightbox_is_told_everything(session: FakeSession, tmp_path: Path) -> None:
+    known = finished("a", picture(tmp_path, "a"), input={"seed": 7}, credits_consumed=4.0, external_task_id="e1")
+    session.become(known.model_copy(update={"submitted_at": THEN}))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="details", view="v1", id="a")
+    session.display()
+    [(content, _)] = sent
+    assert (content["type"], content["view"], content["task"]) == ("details", "v1", "a")
+    told = {row["label"]: row["value"] for row in content["rows"]}
+    assert told["Prompt"] == "a red kite"
+    assert (told["Aspect ratio"], told["Seed"], told["Cost"], told["Took"]) == ("16:9", "7", "4 credits", "5.2 s")
+    assert (told["Task"], told["Task at Kie"], told["Group"]) == ("a", "e1", "default")
+    assert told["File"] == str(tmp_path / "a.png")
+    assert [row["label"] for row in content["rows"] if row.get("copy")][:2] == ["Prompt", "Model"]
+
+
+def test_details_of_a_task_that_is_gone_are_not_answered(session: FakeSession) -> None:
+    gallery, sent = opened(session)
+    from_browser(gallery, type="details", view="v1", id="gone")
+    session.display()
+    assert sent == []
+
+
+def test_endless_values_are_cut() -> None:
+    known = rows(task("a", "x" * 100_000, input={"y" * 500: {"deep": ["z" * 9000]}}))
+    assert max(len(row["value"]) for row in known) == 4000
+    assert max(len(row["label"]) for row in known) == 60
+
+
+def zipped(session: FakeSession, gallery: Gallery, sent: Sent, *ids: str) -> dict[str, Any]:
+    from_browser(gallery, type="zip", ids=list(ids), request="r1")
+    session.display()
+    until(lambda: bool(session.waiting))  # packed on another thread
+    session.display()
+    [(content, buffers)] = sent
+    sent.clear()
+    assert (content["type"], content["request"], buffers) == ("zip", "r1", [])
+    return content
+
+
+def test_selected_files_are_packed_with_their_sidecars(session: FakeSession, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    session.become(*[finished(name, picture(tmp_path / "results", name)) for name in ("a", "b", "c")])
+    (tmp_path / "results" / "a.png.json").write_text("{}")
+    (tmp_path / "results" / "b.png").unlink()
+    gallery, sent = opened(session)
+    content = zipped(session, gallery, sent, "a", "b", "unknown")
+    target = tmp_path / "kites-selected.zip"
+    assert content["text"] == f"1 file in {target}; 1 is gone"
+    assert (content["name"], content["size"], content["small"]) == (target.name, target.stat().st_size, True)
+    with zipfile.ZipFile(target) as archive:
+        assert sorted(archive.namelist()) == ["a.png", "a.png.json"]
+        assert archive.read("a.png") == b"bytes of a"
+    from_browser(gallery, type="zip_bytes", request="r2")
+    session.display()
+    assert sent[0][0]["ok"] is True
+    assert sent[0][1] == [target.read_bytes()]
+
+
+def test_a_zip_of_nothing_is_none_and_leaves_the_one_of_before(session: FakeSession, tmp_path: Path) -> None:
+    session.become(finished("a", picture(tmp_path, "a")))
+    gallery, sent = opened(session)
+    zipped(session, gallery, sent, "a")
+    before = (tmp_path / "kites-selected.zip").read_bytes()
+    (tmp_path / "a.png").unlink()
+    content = zipped(session, gallery, sent, "a")
+    assert (content["ok"], content["text"]) == (False, "No zip was made: none of the files is there any more.")
+    assert (tmp_path / "kites-selected.zip").read_bytes() == before
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_zip_that_was_never_made_is_said_to_be_none(session: FakeSession) -> None:
+    gallery, sent = opened(session)
+    from_browser(gallery, type="zip_bytes", request="r2")
+    session.display()
+    assert (sent[0][0]["ok"], sent[0][1]) == (False, [])
+
+
+def test_the_page_is_told_where_the_files_may_be(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.output_dir = Path("/srv/ann/work/kiegen_output")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/srv/ann/work/book.ipynb")
+    inside, beside = session.output_dir / "kites" / "a.png", Path("/elsewhere/b.png")
+    assets = [Asset(kind=AssetKind.IMAGE, path=path) for path in (inside, beside)]
+    session.become(finished("a", *assets))
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    [(content, _)] = sent
+    told = content["header"]
+    assert (told["folder"], told["near"]) == ("/srv/ann/work/kiegen_output", "kiegen_output")
+    assert [asset.get("file") for asset in content["items"][0]["assets"]] == ["kites/a.png", None]
+
+
+# Deleting, and asking anew
+
+
+def test_a_deletion_can_be_undone_also_after_a_reload(session: FakeSession, tmp_path: Path) -> None:
+    session.become(task("c"), finished("b"), finished("a"))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="delete", ids=["c", "b", "unknown", 7])
+    session.display()
+    assert sent[0][0]["removed"] == ["b"]
+    undo = sent[-1][0]["header"]["undo"]
+    folder = tmp_path.name
+    assert (
+        undo["text"] == f"1 deleted; the files are in {folder}/.deleted until you empty it. 1 still pending, so kept."
+    )
+    sent.clear()
+    from_browser(gallery, type="ready", view="v2")
+    session.display()
+    assert sent[-1][0]["header"]["undo"] == undo
+    from_browser(gallery, type="restore", token="another")
+    session.display()
+    assert len(session.state.data) == 2
+    from_browser(gallery, type="restore", token=undo["token"])
+    session.display()
+    assert len(session.state.data) == 3
+    assert sent[-1][0]["header"]["undo"] is None
+
+
+def test_pending_tasks_are_not_deleted(session: FakeSession) -> None:
+    session.become(task("a"))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="delete", ids=["a"])
+    session.display()
+    reason = "Pending tasks cannot be deleted: they may still bring a paid result."
+    assert sent[0][0]["header"]["error"] == reason
+    assert len(session.state.data) == 1
+
+
+def test_a_deletion_that_fails_is_told_above_the_cards(session: FakeSession) -> None:
+    session.become(finished("a"))
+    gallery, sent = opened(session)
+    session.error = KiegenError("disk <b>full</b>")
+    from_browser(gallery, type="delete", ids=["a"])
+    session.display()
+    assert sent[0][0]["header"]["error"] == "disk <b>full</b>"
+    assert sent[0][0]["header"]["undo"] is None
+
+
+def failed(name: str, **fields: Any) -> GenerationTask:
+    return task(name, **{"status": TaskStatus.FAILED, "activity": None, "fail_code": "500"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("known", "offer"),
+    [
+        (failed("a"), "Try again"),
+        (failed("a", fail_code=CANCELLED), "Try again"),
+        (failed("a", fail_code=TIMEOUT), None),  # it may still come: "Look again"
+        (failed("a", fail_code=UNCONFIRMED), None),  # it may have been charged
+        (failed("a", parent_id="b"), None),  # its parent offers it
+        (finished("a"), None),
+        (task("a"), None),
+    ],
+)
+def test_only_what_certainly_failed_is_asked_for_anew_with_a_click(known: GenerationTask, offer: str | None) -> None:
+    assert card(known).get("retry") == offer
+
+
+def test_a_failed_task_is_asked_for_anew_once(session: FakeSession) -> None:
+    session.become(failed("a"))
+    gallery, sent = opened(session)
+    from_browser(gallery, type="retry", id="a")
+    session.display()
+    assert session.asked_anew == ["a"]
+    session.become(task("a-anew"), failed("a"))
+    sent.clear()
+    from_browser(gallery, type="retry", id="a")
+    session.display()
+    assert session.asked_anew == ["a"]
+    assert sent[0][0]["items"][0]["note"] == "It was asked for anew; see its card."
+    session.become(failed("a-anew"), failed("a"))
+    from_browser(gallery, type="retry", id="a")
+    session.display()
+    assert session.asked_anew == ["a", "a"]
+
+
+def test_many_are_tried_again_each_in_its_way(session: FakeSession) -> None:
+    lost = Asset(kind=AssetKind.IMAGE, url="https://x.example/1.png", error="HTTP 503.")
+    session.become(failed("d"), failed("c", fail_code=UNCONFIRMED), finished("b", lost), task("a"))
+    gallery, _ = opened(session)
+    from_browser(gallery, type="retry_all", ids=["a", "b", "c", "d"])
+    session.display()
+    assert (session.asked_anew, session.refreshed) == (["d"], ["b"])
+
+
+# Waiting
+
+
+def test_only_a_sent_task_has_an_expected_time(session: FakeSession) -> None:
+    session.usual = {"a": 40.0, "b": 40.0, "c": 40.0}
+    sent_out = task("b", activity=Activity.WATCHING, submitted_at=THEN)
+    session.become(task("a"), sent_out, finished("c", submitted_at=THEN))
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    assert [item.get("expected") for item in sent[0][0]["items"]] == [None, 40.0, None]
+
+
+def test_the_run_is_what_was_asked_for_since_the_oldest_pending_task() -> None:
+    def at(minute: int, known: GenerationTask) -> GenerationTask:
+        return known.model_copy(update={"created_at": THEN + timedelta(minutes=minute)})
+
+    tasks = (at(4, task("e")), at(3, finished("d")), at(2, failed("c")), at(1, task("b")), at(0, finished("a")))
+    assert header(QueryState(data=tasks))["run"] == {"done": 2, "total": 4}
+    assert header(QueryState(data=tasks[1:3]))["run"] is None
+
+
+# Inputs
+
+
+def test_a_result_is_handed_on_as_an_input(session: FakeSession, tmp_path: Path) -> None:
+    session.become(finished("a", picture(tmp_path, "a"), picture(tmp_path, "a2")))
+    gallery, _ = opened(session)
+    used: list[Asset] = []
+    for n in (1, 2, -1, "0", None):
+        from_browser(gallery, type="use", id="a", n=n)
+    session.display()  # nobody takes any
+    gallery.on_use = used.append
+    for n in (1, 2, -1, "0", None):
+        from_browser(gallery, type="use", id="a", n=n)
+    session.display()
+    assert [asset.path for asset in used] == [tmp_path / "a2.png"]
+
+
 # Follow-ups and settings
 
 
@@ -575,6 +844,7 @@ def test_the_saved_state_stays_small(session: FakeSession, tmp_path: Path) -> No
     session.become(*[finished(f"t{n}", picture(tmp_path, f"t{n}"), prompt="x" * 300) for n in range(100)])
     gallery, _ = opened(session)
     assert len(json.dumps(gallery._get_embed_state())) <= 20 * 1024
+    assert len(json.dumps(gallery.get_state())) <= 4 * 1024
 
 
 def test_the_gallery_has_a_short_and_stable_repr(session: FakeSession) -> None:

@@ -18,6 +18,7 @@ import IPython.display
 import pytest
 from PIL import Image
 
+from kiegen_nb import imagen4
 from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import SessionClosed
 from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
@@ -26,9 +27,12 @@ from kiegen_nb.widgets.contact_sheet import MOST, contact_sheet
 from kiegen_nb.widgets.index import IndexPage
 from kiegen_nb.widgets.pages import CSS_CLASS, END_PACE, PACE, SHEET, Summary
 from kiegen_nb.widgets.summary import SUMMARY_BYTES
+from tests.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from kiegen_nb import Session
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'><a href=javascript:alert(3)>&amp; {{7*7}}"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -700,3 +704,24 @@ def test_it_stays_small_and_hostile_words_stay_text(kernel: Kernel) -> None:
     assert page.values("href") == ["kiegen_output/index.html"]
     assert "<script>alert(1)</script>" in page.words
     assert len([value for value in page.values("src") if value.startswith("data:")]) == 23
+
+
+def test_a_real_session_brings_output_and_page_to_their_end(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    for name in ("display", "update_display"):
+        monkeypatch.setattr(IPython.display, name, lambda bundle, **_: shown.append(bundle["text/html"]))
+    session.submit(imagen4("a boat"), prompt_id="boats").result(60)
+    handle = session.submit(imagen4("a red kite"), prompt_id="kites")
+    summary = Summary(session, "kites")
+    summary.display()
+    handle.result(60)
+    until(lambda: "data:image/webp" in shown[-1] and "pending" not in shown[-1], 30)
+    summary.close()
+    page = Page((session.output_dir / "index.html").read_text())
+    assert "2 done" in page.words
+    assert page.words.count("SANDBOX") == 2
+    assert "SANDBOX" in Page(shown[-1]).words
+    assert [known.prompt_id for known in session.history()] == ["kites", "boats"]
+    assert [known.id for known in session.history("kites")] == [handle.id]
+    session.delete([handle])
+    assert [known.prompt_id for known in session.history()] == ["boats"]
