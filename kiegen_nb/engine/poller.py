@@ -71,6 +71,7 @@ class Poller:
         self._late: set[str] = set()  # due again while a look at them is still on its way
         self._looks: set[asyncio.Task[None]] = set()
         self._permits: deque[float] = deque()
+        self._last_look = 0.0  # epoch seconds
         self._recent: deque[float] = deque()
         self._paused_until: float | None = None
         self.pause_reason: str | None = None
@@ -192,9 +193,12 @@ class Poller:
             count = min(len(self._ready), max(1, round(limit / 4)))
             moments: tuple[float, ...] = await asyncio.wrap_future(self._host.limits.reserve_looks(count))
             self._permits.extend(moments)
-        wait = self._permits[0] - self._host.clock.time()
+        now = self._host.clock.time()
+        # A busy machine is late for its moments; two of them used at once would stand in the same second.
+        wait = max(self._permits[0], min(self._last_look + 1.0 / limit, now + 1.0 / limit)) - now
         if wait <= 0:
             self._permits.popleft()
+            self._last_look = now
         return max(wait, 0.0)
 
     def _most_urgent(self) -> str:

@@ -87,7 +87,7 @@ def check(given: Given, folder: Callable[[], Path], stop: threading.Event, *, ke
     Raises:
         UploadError: it cannot be uploaded; one sentence names it and says what to do.
     """
-    if given.path is not None and not (given.is_copy or keep):
+    if given.path is not None and not (given.is_copy or keep or _is_odd(given.path)):
         return _inspect(given.path, given.name, stop)
     temporary = given.path if given.is_copy else None
     try:
@@ -255,6 +255,15 @@ def _more(head: bytes) -> tuple[AssetKind, str] | None:
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return AssetKind.VIDEO, "avi"
     return (AssetKind.AUDIO, "aac") if head.startswith(_AAC) else None
+
+
+def _is_odd(path: Path) -> bool:
+    """Whether a name is no text, as old file systems may have; then the store cannot remember it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _digest(path: Path, stop: threading.Event) -> str:

@@ -170,19 +170,21 @@ class Uploader:
         if isinstance(result, KiegenError):
             if handle.stopped.is_set():
                 result = UploadCancelled(f"The upload of {name} was cancelled; nothing of it is kept.")
-            note("upload.failed", None, str(result))
+            note("upload.failed", None, type(result).__name__)
         handle.end(result)
 
     async def _upload(self, handle: UploadHandle, wish: _Wish) -> UploadResult:
         given = wish.given
         if given.url is not None:
             url = given.url
-            if (known := (await asyncio.to_thread(self.store.find, [url])).get(url)) is not None:
-                return known if self._is_good(known) else await self._renew(known)
-            upload = await self._once(address_content(url), lambda _: self._fetch(url, given.name), handle.progress)
+            known = (await asyncio.to_thread(self.store.find, [url])).get(url)
+            if known is None:
+                upload = await self._once(address_content(url), lambda _: self._fetch(url, given.name), handle.progress)
+            else:
+                upload = known if self._is_good(known) else await self._renew(known)
             if upload.kind in MEDIA:
                 require_kind(given.name, upload.kind, wish.kinds, wish.model, wish.rules)
-            return await self._kept(upload, name=given.name, source=url)
+            return upload if known is not None else await self._kept(upload, name=given.name, source=url)
         ready = await self._in_worker(partial(check, keep=wish.keep_copy), given, self._folder, handle.stopped)
         try:
             require_kind(given.name, ready.found.kind, wish.kinds, wish.model, wish.rules)
@@ -208,7 +210,7 @@ class Uploader:
             return await self._send(ready, tell)
 
         fresh = await self._once(content, send, lambda *_: None)
-        note("upload.renewed", None, fresh.name)
+        note("upload.renewed", None, _what(fresh))
         return fresh
 
     async def _once(
@@ -222,7 +224,7 @@ class Uploader:
     ) -> UploadResult:
         for upload in await asyncio.to_thread(self.store.of_content, content):
             if self._is_good(upload):
-                note("upload.known", None, upload.name)
+                note("upload.known", None, _what(upload))
                 return upload
         async with self._turns:
             return await send(tell)
@@ -246,7 +248,7 @@ class Uploader:
 
     async def _fetch(self, url: str, name: str) -> UploadResult:
         require_address(url, public=not self._service.is_local)
-        note("upload.started", None, name)
+        note("upload.started", None, "an address")
         uploaded = await self._patiently(partial(self._service.upload_from, url))
         mime = uploaded.mime or _UNKNOWN
         kind = next((kind for kind in MEDIA if mime.startswith(f"{kind}/")), AssetKind.FILE)
@@ -273,7 +275,7 @@ class Uploader:
 
     async def _keep(self, upload: UploadResult) -> UploadResult:
         await asyncio.wrap_future(self.store.keep(upload))
-        note("upload.stored", None, upload.name)
+        note("upload.stored", None, _what(upload))
         return upload
 
     async def _chunks(self, ready: Ready, tell: Tell) -> AsyncIterator[bytes]:
@@ -335,6 +337,11 @@ class Uploader:
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await in_worker(self._workers, function, *args)
+
+
+def _what(upload: UploadResult) -> str:
+    """Return what a log may say of an upload; addresses may hold secrets."""
+    return upload.name if upload.sha256 else "an address"
 
 
 def _open(path: Path) -> BinaryIO:

@@ -111,6 +111,9 @@ class MediaHandler(JupyterHandler):
         self.set_header("Content-Type", opened.mime)
         self.set_header("Accept-Ranges", "bytes")
         how = "inline" if opened.is_inline else "attachment"
+        if opened.is_inline:
+            # A film in a tab of its own is fetched by the browser's player, which needs the login's cookie for that.
+            self.set_header("Content-Security-Policy", f"{self.content_security_policy} allow-same-origin")
         self.set_header("Content-Disposition", f'{how}; filename="{opened.name}"')
         if self.check_etag_header():
             self.set_status(304)

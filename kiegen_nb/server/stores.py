@@ -108,7 +108,8 @@ class _Store:
                     raise _Unreadable(f"it has schema {found}, and this server knows {schema.SCHEMA_VERSION} only")
                 return list(connection.execute(mine).mappings())
         except SQLAlchemyError as error:
-            raise _Unreadable(f"it cannot be read ({getattr(error, 'orig', None) or type(error).__name__})") from None
+            reason = " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
+            raise _Unreadable(f"it cannot be read ({reason})") from None
 
 
 def _read_only_server(url: URL) -> Engine:

@@ -9,6 +9,14 @@ function ghost(ratio) {
   return node;
 }
 
+// What stands behind a picture of another shape than its frame: a few pixels of it, drawn large and so blurred.
+// A filter would look the same, and make a long gallery jerk where there is no graphics card.
+function haze(img) {
+  const node = h('canvas', 'kg-haze', { width: 12, height: 9, 'aria-hidden': 'true' });
+  node.getContext('2d').drawImage(img, 0, 0, 12, 9);
+  return node;
+}
+
 function bar(label) {
   const node = h('div', 'kg-progress', { role: 'progressbar', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('span'));
   return node;
@@ -137,9 +145,9 @@ function createCards(ctx) {
     else if (!asset.thumb) button.append(h('span', 'kg-kind', {}, asset.kind === 'image' ? asset.name : asset.kind));
     else {
       media.withThumb(asset.thumb, (url) => {
-        // Behind a picture of another shape stands the same, blurred.
-        if (total === 1) button.prepend(h('img', 'kg-behind', { src: url, alt: '', 'aria-hidden': 'true' }));
-        button.prepend(h('img', 'kg-thumb', { src: url, alt: name, decoding: 'async' }));
+        const img = h('img', 'kg-thumb', { src: url, alt: name, decoding: 'async' });
+        if (total === 1) img.onload = () => img.before(haze(img));
+        button.prepend(img);
       });
     }
     if (timed) {

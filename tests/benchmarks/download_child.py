@@ -48,9 +48,8 @@ def main(small: str, large: str, folder: Path) -> None:
         task = session.submit(sora2("a kite"), prompt_id="large").result(120)
         seconds, grown = time.perf_counter() - start, peak() - before
     asset = task.assets[0]
-    finished = [
-        file for file in (folder / "output" / "large").iterdir() if file.suffix != ".json" and file.name[0] != "."
-    ]
+    found = [file for file in (folder / "output" / "large").iterdir() if file.is_file()]
+    finished = [file for file in found if file.suffix != ".json" and file.name[0] != "."]
     said = {"grown": grown, "seconds": seconds, "sha256": asset.sha256, "error": asset.error, "files": len(finished)}
     sys.stdout.write(json.dumps(said))
 

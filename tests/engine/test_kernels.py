@@ -115,16 +115,14 @@ def check_quiet(kernels: list[Kernel]) -> None:
 
 
 def start_two(start: Callable[..., Kernel], one: str, other: str, prompts: list[str] = PROMPTS) -> list[Kernel]:
-    """Start two kernels; each asks for its own half of the tasks, and then for all of them."""
+    """Start two kernels that each ask for their own half of the tasks."""
     half = TASKS // 2
     orders = {one: prompts, other: prompts[half:] + prompts[:half]}
     kernels = [start(name, order, options={"look_limit": LOOKS}) for name, order in orders.items()]
     for kernel in kernels:
         kernel.hear()
-    for number in (half, TASKS):
-        for kernel in kernels:
-            kernel.say(f"ask {number}")
-        assert [kernel.hear() for kernel in kernels] == [{"asked": number}] * 2
+    for kernel in kernels:
+        kernel.say(f"ask {half}")
     return kernels
 
 
@@ -132,8 +130,12 @@ def test_two_kernels_share_the_work_on_a_hundred_tasks_and_both_see_it_done(
     start: Callable[..., Kernel], sandbox: Sandbox, database: Path, key: str
 ) -> None:
     kernels = start_two(start, "one", "other")
-    for kernel in kernels:
-        kernel.say("wait")
+    assert [kernel.hear() for kernel in kernels] == [{"asked": TASKS // 2}] * 2
+    # Now each asks for the other's, too, and waits for all of them.
+    for word in (f"ask {TASKS}", "wait"):
+        for kernel in kernels:
+            kernel.say(word)
+    assert [kernel.hear() for kernel in kernels] == [{"asked": TASKS}] * 2
     results = [{task["prompt"]: task for task in kernel.hear()} for kernel in kernels]
 
     assert results[0] == results[1]
@@ -151,12 +153,15 @@ def test_two_kernels_share_the_work_on_a_hundred_tasks_and_both_see_it_done(
 def test_a_kernel_that_is_killed_leaves_its_tasks_to_the_other(
     start: Callable[..., Kernel], sandbox: Sandbox, database: Path, key: str
 ) -> None:
-    # Three seconds and more each, so that none is done yet.
-    killed, left = start_two(start, "killed", "left", [prompt.replace("8-30", "60-80") for prompt in PROMPTS])
+    # Two seconds and more each, so that none is done yet.
+    killed, left = start_two(start, "killed", "left", [prompt.replace("8-30", "40-60") for prompt in PROMPTS])
     until(lambda: killed.count("submit.accepted") >= TASKS // 10 and killed.count("look.running") > 0)
     killed.kill()
+    assert left.hear() == {"asked": TASKS // 2}
     # Requests it had not sent yet wait until somebody asks for them.
-    left.tell("resume")
+    resumed = left.tell("resume")["resumed"]
+    assert resumed >= TASKS // 2 - len(set(killed.told("submit.slot")))
+    assert left.tell(f"ask {TASKS}") == {"asked": TASKS}
 
     tasks = {task["prompt"]: task for task in left.tell("wait")}
 

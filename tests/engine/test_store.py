@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import json
+import sqlite3
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +17,10 @@ from sqlalchemy import select, text, update
 from kiegen_nb.engine import database as database_module
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.database import Database, store_url
+from kiegen_nb.engine.limits import Limits
 from kiegen_nb.engine.store import LEASE_SECONDS, Store, _host, _is_dead
 from kiegen_nb.engine.transitions import Accepted, Refused, Saved, Submitting, Succeeded, Unconfirmed
-from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder
+from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder, StoreTooNew
 from kiegen_nb.kie.models.imagen4 import imagen4
 from kiegen_nb.service import Outcome, OutcomeKind, Request
 from kiegen_nb.tasks import Activity, Asset, AssetKind, GenerationTask, TaskStatus
@@ -419,3 +424,138 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite3").write_bytes(b"no database " * 200)
     with pytest.raises(StoreError, match=r"x\.sqlite3 cannot be opened"):
         Database(str(tmp_path / "x.sqlite3"))
+
+
+# A store of another version.
+
+FIRST_SCHEMA = """
+CREATE TABLE meta (name VARCHAR(40) NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (name));
+CREATE TABLE tasks (
+  id VARCHAR(32) NOT NULL, account VARCHAR(200) NOT NULL, user VARCHAR(200) NOT NULL, prompt_id VARCHAR(200) NOT NULL,
+  identity VARCHAR(64) NOT NULL, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL, service VARCHAR(20) NOT NULL,
+  model VARCHAR(40) NOT NULL, api_model VARCHAR(200) NOT NULL, status VARCHAR(10) NOT NULL, state VARCHAR(100),
+  activity VARCHAR(12), external_task_id VARCHAR(200), provider_params TEXT NOT NULL, result_json TEXT,
+  fail_code VARCHAR(100), fail_msg TEXT, note TEXT, created_at FLOAT NOT NULL, submitted_at FLOAT, completed_at FLOAT,
+  assets TEXT NOT NULL, credits_consumed FLOAT, parent_id VARCHAR(32), lease_owner VARCHAR(200), lease_until FLOAT,
+  revision INTEGER NOT NULL, PRIMARY KEY (id),
+  CONSTRAINT one_row_per_request UNIQUE (account, prompt_id, identity, repeat, attempt));
+CREATE INDEX tasks_by_prompt ON tasks (account, prompt_id, created_at);
+CREATE INDEX tasks_by_revision ON tasks (account, revision);
+CREATE INDEX tasks_by_activity ON tasks (account, activity);
+CREATE TABLE creates (
+  id VARCHAR(32) NOT NULL, account VARCHAR(200) NOT NULL, started_at FLOAT NOT NULL, ended_at FLOAT, PRIMARY KEY (id));
+CREATE INDEX creates_by_account ON creates (account, started_at);
+CREATE TABLE documents (
+  name VARCHAR(100) NOT NULL, value TEXT NOT NULL, updated_at FLOAT NOT NULL, PRIMARY KEY (name));
+INSERT INTO meta VALUES ('schema', 1), ('revision', 7);
+INSERT INTO documents VALUES ('catalogue', '{}', 1.0);
+"""
+"""The tables as the first version made them."""
+
+
+def first_row(task_id: str, prompt: str, **values: Any) -> dict[str, Any]:
+    """Return a row as the first version wrote it."""
+    asked = request(prompt)
+    return {
+        "id": task_id, "account": "account", "user": "somebody", "prompt_id": "default", "identity": asked.identity,
+        "repeat": 0, "attempt": 0, "service": "KIE", "model": asked.model, "api_model": asked.api_model,
+        "status": "PENDING", "activity": "watching", "external_task_id": f"ext {prompt}",
+        "provider_params": json.dumps(asked.provider_params), "created_at": START, "submitted_at": START,
+        "assets": "[]", "revision": 7, **values,
+    }  # fmt: skip
+
+
+def write_row(file: Path, row: dict[str, Any]) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        marks = ", ".join(f":{name}" for name in row)
+        connection.execute(f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608 - our own names
+
+
+@pytest.fixture
+def first_store(tmp_path: Path) -> Path:
+    """A store of the first version, with a finished task and one that is being watched."""
+    file = tmp_path / "old.sqlite3"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+    asset = {"kind": "image", "url": "https://x/a.png", "path": "/x/a.png", "sha256": "00"}
+    done = {"status": "SUCCESS", "activity": None, "completed_at": START + 9, "credits_consumed": 4.0}
+    write_row(file, first_row("a" * 32, "done", assets=json.dumps([asset]), result_json="{}", **done))
+    write_row(file, first_row("b" * 32, "running", state="generating"))
+    return file
+
+
+def schema_of(file: Path) -> int:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        return int(connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()[0])
+
+
+def test_a_store_of_the_first_version_keeps_its_rows(first_store: Path, clock: FakeClock) -> None:
+    asset = Asset(kind=AssetKind.IMAGE, url="https://x/a.png", path=Path("/x/a.png"), sha256="00")
+    for _ in range(2):  # the second time there is nothing to do
+        database = Database(str(first_store))
+        store = Store(database, "account", clock)
+        running, done = sorted(store.by_prompt("default"), key=lambda task: task.id, reverse=True)
+        assert (done.prompt, done.status, done.took, done.credits_consumed) == ("done", TaskStatus.SUCCESS, None, 4.0)
+        assert done.assets == (asset,)
+        assert (running.prompt, running.activity, running.external_task_id) == ("running", "watching", "ext running")
+        assert (store.revision(), store.document("catalogue"), store.durations(done.api_model)) == (7, "{}", [])
+        database.close()
+    assert schema_of(first_store) == schema.SCHEMA_VERSION
+
+
+def test_a_store_of_the_first_version_is_worked_on(first_store: Path, clock: FakeClock) -> None:
+    database = Database(str(first_store))
+    store = Store(database, "account", clock)
+    assert insert(store, "done")[0].id == "a" * 32, "it is found, not paid for again"
+    [running] = store.take_over().result(PATIENCE)
+    assert running.id == "b" * 32
+    outcome = Outcome(OutcomeKind.SUCCEEDED, state="success", took=12.5)
+    run(store, running, Succeeded(outcome, (), NOW), Saved(()))
+    assert store.durations(running.api_model) == [12.5]
+    new, ours = insert(store, "new")
+    assert ours
+    assert len(store.by_prompt("default")) == 3
+    limits = Limits(database, "account", clock)
+    assert limits.take_slot("slot").result(PATIENCE) == 0.0
+    assert limits.reserve_looks(1).result(PATIENCE) == (clock.now,)
+    database.close()
+
+    # A kernel that still runs the first version goes on with the same file.
+    write_row(first_store, first_row("c" * 32, "from an older kernel"))
+    database = Database(str(first_store))
+    assert {task.id for task in Store(database, "account", clock).by_prompt("default")} == {
+        "a" * 32, running.id, new.id, "c" * 32,
+    }  # fmt: skip
+    database.close()
+
+
+def test_an_old_store_has_the_same_tables_and_indexes_as_a_new_one_after_it_was_opened(
+    first_store: Path, tmp_path: Path
+) -> None:
+    def shape(file: Path) -> set[tuple[str, ...]]:
+        Database(str(file)).close()
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            names = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+            tables = [name for kind, name in names if kind == "table"]
+            columns = [
+                (table, *map(str, (name, kind, required)))
+                for table in tables
+                for _, name, kind, required, *_ in connection.execute(f"PRAGMA table_info({table})")
+            ]
+        return {*names, *columns}
+
+    assert shape(first_store) == shape(tmp_path / "new.sqlite3")
+
+
+def test_a_store_of_a_newer_version_is_refused_and_not_touched(first_store: Path) -> None:
+    with contextlib.closing(sqlite3.connect(first_store)) as connection, connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
+    before = first_store.read_bytes()
+
+    with pytest.raises(StoreTooNew, match="schema 99"):
+        Database(str(first_store))
+    gc.collect()
+
+    assert first_store.read_bytes() == before
+    assert schema_of(first_store) == 99

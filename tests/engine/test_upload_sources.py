@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,27 @@ from tests.support.fake_kie import until
 from tests.support.uploads import answers, claim, fetched, film, kept_copies, noise, png, saved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kiegen_nb.session import Session
     from tests.conftest import Sandbox
 
 PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def sandbox(start_sandbox: type[Sandbox]) -> Iterator[Sandbox]:
+    """One sandbox for all; every test has a store of its own."""
+    running = start_sandbox()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def asked(sandbox: Sandbox) -> Callable[[], list[int]]:
+    """Returns how the sandbox answered this test's uploads."""
+    before = len(answers(sandbox))
+    return lambda: answers(sandbox)[before:]
 
 
 @pytest.fixture
@@ -45,6 +61,14 @@ def test_a_path_is_remembered_as_a_path_and_nothing_is_copied(session: Session, 
         upload = session.upload(source)
         assert (upload.name, upload.source) == ("dog.png", str(picture))
     assert kept_copies() == []
+
+
+def test_a_path_that_is_no_text_is_copied_because_no_store_can_remember_it(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"k\xff.png")
+    path.write_bytes(png())
+    upload = session.upload(path)
+    assert upload.name == "k_.png"
+    assert upload.source == str(data_folder() / "uploads" / kept_copies()[0])
 
 
 @pytest.mark.parametrize("kind", ["bytes", "bytearray", "memoryview", "stream", "file", "with a name"])
@@ -180,7 +204,14 @@ def test_an_image_of_numbers_is_told_to_be_scaled(session: Session, mode: str) -
 )
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_what_is_no_medium_is_not_sent(
-    session: Session, sandbox: Sandbox, tmp_path: Path, name: str, content: bytes, sentence: str, *, in_memory: bool
+    session: Session,
+    asked: Callable[[], list[int]],
+    tmp_path: Path,
+    name: str,
+    content: bytes,
+    sentence: str,
+    *,
+    in_memory: bool,
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -189,19 +220,21 @@ def test_what_is_no_medium_is_not_sent(
         session.upload(content if in_memory else path, name=name, on_error=errors.append)
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
-    assert answers(sandbox) == []
+    assert asked() == []
     assert session.uploads() == ()
     assert kept_copies() == []
     until(lambda: errors == [caught.value])
 
 
 @pytest.mark.parametrize("share", [0.4, 0.999])
-def test_a_film_without_its_end_is_not_sent(session: Session, sandbox: Sandbox, tmp_path: Path, share: float) -> None:
+def test_a_film_without_its_end_is_not_sent(
+    session: Session, asked: Callable[[], list[int]], tmp_path: Path, share: float
+) -> None:
     data = film(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(UploadError, match=r"cut\.mp4 cannot be uploaded, the end of the video is missing"):
         session.upload(tmp_path / "cut.mp4")
-    assert answers(sandbox) == []
+    assert asked() == []
 
 
 @pytest.mark.parametrize(
@@ -287,7 +320,9 @@ def test_films_are_taken(session: Session, tmp_path: Path, ending: str, mime: st
 # What a caller and a model accept.
 
 
-def test_a_kind_that_is_not_accepted_is_not_sent(session: Session, sandbox: Sandbox, picture: Path) -> None:
+def test_a_kind_that_is_not_accepted_is_not_sent(
+    session: Session, asked: Callable[[], list[int]], picture: Path
+) -> None:
     with pytest.raises(UploadError, match=r"dog\.png is a picture: give a video or a sound\."):
         session.upload(picture, accept=("video", "audio"))
     with pytest.raises(UploadError, match=r"dog\.png is a picture: give a video for sora-2-characters\."):
@@ -298,7 +333,7 @@ def test_a_kind_that_is_not_accepted_is_not_sent(session: Session, sandbox: Sand
         session.upload(picture, accept="pictures")
     with pytest.raises(InvalidParams, match="nano-bananna"):
         session.upload(picture, model="google/nano-bananna")
-    assert answers(sandbox) == []
+    assert asked() == []
     for accept in ("image", ["image/*", "video/*"], AssetKind.IMAGE):
         session.upload(picture, accept=accept, model=KieSora2Params)
 
@@ -313,16 +348,21 @@ def test_a_kind_that_is_not_accepted_is_not_sent(session: Session, sandbox: Sand
     ],
 )
 def test_a_models_documented_limits_are_checked_before_anything_is_sent(
-    session: Session, sandbox: Sandbox, tmp_path: Path, make: Callable[[Path], bytes], model: str, sentence: str
+    session: Session,
+    asked: Callable[[], list[int]],
+    tmp_path: Path,
+    make: Callable[[Path], bytes],
+    model: str,
+    sentence: str,
 ) -> None:
     with pytest.raises(UploadError, match=sentence):
         session.upload(make(tmp_path), model=model, name="mine")
-    assert answers(sandbox) == []
+    assert asked() == []
     assert kept_copies() == []
 
 
 def test_a_file_beyond_the_cap_is_not_read(
-    session: Session, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, asked: Callable[[], list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "huge.mp4").open("wb") as file:
         file.truncate(513 * 2**20)
@@ -331,5 +371,5 @@ def test_a_file_beyond_the_cap_is_not_read(
     monkeypatch.setattr("kiegen_nb.engine.upload_sources.MOST_BYTES", 2**20)
     with pytest.raises(UploadError, match="has more than 1 MB"):
         session.upload(io.BytesIO(bytes(3 * 2**20)))
-    assert answers(sandbox) == []
+    assert asked() == []
     assert kept_copies() == []

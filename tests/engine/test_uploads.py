@@ -173,6 +173,8 @@ def test_an_upload_is_its_source_once_more(session: Session, sandbox: Sandbox, p
     assert session.upload(upload) == upload
     assert session.upload(upload.download_url) == upload
     assert session.upload(f" {upload.download_url}\n") == upload
+    with pytest.raises(UploadError, match="is a picture: give a video"):
+        session.upload(upload.download_url, accept="video")
     assert sent(sandbox) == 1
 
 
@@ -810,12 +812,18 @@ def test_no_record_of_an_upload_holds_an_address_or_the_key(
     session: Session, caplog: pytest.LogCaptureFixture, picture: Path
 ) -> None:
     caplog.set_level("DEBUG", "kiegen_nb")
-    session.upload(picture)
+    upload = session.upload(picture)
     events = [record for record in caplog.records if getattr(record, "event", "").startswith("upload.")]
     assert [vars(record)["event"] for record in events] == ["upload.started", "upload.stored"]
+    with pytest.raises(UploadError):
+        session.upload("http://me:secret@localhost/secret")
+    session.upload(upload.download_url.replace("127.0.0.1", "localhost"))
+    assert vars(caplog.records[-1])["event"] == "upload.stored"
     for record in caplog.records:
         text = f"{record.getMessage()} {vars(record)}"
         assert "127.0.0.1" not in text
+        assert "secret" not in text
+        assert "localhost" not in text
         assert "4711" not in text
 
 

@@ -24,6 +24,8 @@ from tests.support.jupyter import BASE, task_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import Update
+
     from kiegen_nb.tasks import GenerationTask
     from tests.support.jupyter import Jupyter
 
@@ -49,6 +51,15 @@ def raw(jupyter: Jupyter, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def change(store: Path, statement: Update) -> None:
+    """Change a store's rows."""
+    database = Database(str(store))
+    try:
+        database.write(lambda connection: connection.execute(statement)).result(10)
+    finally:
+        database.close()
 
 
 # Tasks
@@ -81,20 +92,23 @@ def test_a_request_that_names_no_group_is_told_so(jupyter: Jupyter) -> None:
 
 def test_rows_of_other_users_of_a_shared_database_are_not_shown(jupyter: Jupyter) -> None:
     theirs = jupyter.result(DATA, prompt_id="unused")
-    database = Database(str(jupyter.named))
-    change = update(schema.tasks).where(schema.tasks.c.id == theirs.id).values(user="somebody else")
-    database.write(lambda connection: connection.execute(change)).result(10)
-    database.close()
+    change(jupyter.named, update(schema.tasks).where(schema.tasks.c.id == theirs.id).values(user="somebody else"))
     assert jupyter.tasks("unused") == []
     assert jupyter.media(theirs).status_code == 404
 
 
+def test_deleted_tasks_are_not_shown(jupyter: Jupyter) -> None:
+    gone = jupyter.result(DATA, prompt_id="gone")
+    assert jupyter.media(gone).status_code == 200
+    change(jupyter.named, update(schema.tasks).where(schema.tasks.c.id == gone.id).values(deleted_at=1.0))
+    assert jupyter.tasks("gone") == []
+    assert jupyter.media(gone).status_code == 404
+
+
 def test_a_row_that_cannot_be_read_does_not_hide_the_others(jupyter: Jupyter) -> None:
     good, bad = (jupyter.keep(task_of(prompt_id="mixed")) for _ in range(2))
-    database = Database(str(jupyter.named))
-    change = update(schema.tasks).where(schema.tasks.c.id == bad.id).values(assets='[{"kind": "hologram"}]')
-    database.write(lambda connection: connection.execute(change)).result(10)
-    database.close()
+    strange = '[{"kind": "hologram"}]'
+    change(jupyter.named, update(schema.tasks).where(schema.tasks.c.id == bad.id).values(assets=strange))
     assert [found["id"] for found in jupyter.tasks("mixed")] == [good.id]
     assert bad.id in jupyter.log
 
@@ -140,8 +154,7 @@ def test_a_saved_file_comes_as_it_is(jupyter: Jupyter) -> None:
     assert headers["content-disposition"] == f'inline; filename="{task.id}-0.png"'
     assert headers["cross-origin-resource-policy"] == "same-origin"
     policy = [part.strip() for part in headers["content-security-policy"].split(";")]
-    assert "sandbox" in policy
-    assert "frame-ancestors 'self'" in policy
+    assert {"sandbox allow-same-origin", "frame-ancestors 'self'"} <= set(policy)
 
 
 def test_head_says_the_same_without_the_bytes(jupyter: Jupyter) -> None:
@@ -245,7 +258,9 @@ def test_only_pictures_films_and_sounds_are_shown_in_the_page(
     assert answer.headers["content-type"] == mime
     assert answer.headers["content-disposition"].split(";")[0] == how
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert ("allow-same-origin" in answer.headers["content-security-policy"]) == (how == "inline")
     assert "sandbox" in answer.headers["content-security-policy"]
+    assert "allow-scripts" not in answer.headers["content-security-policy"]
 
 
 def test_the_probe_answers_for_what_would_be_sent(jupyter: Jupyter) -> None:
@@ -399,10 +414,8 @@ def test_a_store_of_another_schema_is_left_out_and_said_so(jupyter: Jupyter) -> 
     newer = jupyter.configured[1]
     jupyter.keep(task_of(prompt_id="newer"), newer)
     assert len(jupyter.tasks("newer")) == 1
-    database = Database(str(newer))
-    change = update(schema.meta).where(schema.meta.c.name == "schema").values(value=schema.SCHEMA_VERSION + 1)
-    database.write(lambda connection: connection.execute(change)).result(10)
-    database.close()
+    version = update(schema.meta).where(schema.meta.c.name == "schema")
+    change(newer, version.values(value=schema.SCHEMA_VERSION + 1))
     assert jupyter.tasks("newer") == []
     jupyter.tasks("newer")
     said = [line for line in jupyter.log.splitlines() if "newer.sqlite3" in line and "left out" in line]
