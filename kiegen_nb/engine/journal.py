@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask
 
 log = logging.getLogger("kiegen_nb")
-log.addHandler(logging.NullHandler())  # without it Python prints warnings into the notebook by itself
+
+
+class _OnlyErrors(logging.Handler):
+    """Where nobody listens, Python would print warnings into the notebook; a mistake in a callback belongs there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print an error, unless somebody else does."""
+        if log.handlers == [self] and not logging.getLogger().handlers and logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+log.addHandler(_OnlyErrors(logging.ERROR))
 KEPT_EVENTS = 10_000
 STEPS = {
     "submitting": "submit.marked",

@@ -11,10 +11,16 @@ function ghost(ratio) {
 
 // What stands behind a picture of another shape than its frame: a few pixels of it, drawn large and so blurred.
 // A filter would look the same, and make a long gallery jerk where there is no graphics card.
-function haze(img) {
+async function haze(img, { width, height }) {
+  if (width && height && Math.abs(width / height - 4 / 3) < 0.02) return;
   const node = h('canvas', 'kg-haze', { width: 12, height: 9, 'aria-hidden': 'true' });
-  node.getContext('2d').drawImage(img, 0, 0, 12, 9);
-  return node;
+  try {
+    const small = await createImageBitmap(img, { resizeWidth: 12, resizeHeight: 9 });
+    node.getContext('bitmaprenderer').transferFromImageBitmap(small);
+    img.before(node);
+  } catch {
+    // It is an ornament.
+  }
 }
 
 function bar(label) {
@@ -146,7 +152,7 @@ function createCards(ctx) {
     else {
       media.withThumb(asset.thumb, (url) => {
         const img = h('img', 'kg-thumb', { src: url, alt: name, decoding: 'async' });
-        if (total === 1) img.onload = () => img.before(haze(img));
+        if (total === 1) img.onload = () => haze(img, asset);
         button.prepend(img);
       });
     }
