@@ -16,6 +16,7 @@ _HOME = {
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
     "GenerationTask": "kiegen_nb.tasks",
+    "Health": "kiegen_nb.engine.health",
     "InvalidParams": "kiegen_nb.errors",
     "KeyLimitReached": "kiegen_nb.errors",
     "KeyRefused": "kiegen_nb.errors",
@@ -25,6 +26,7 @@ _HOME = {
     "KieSora2Params": "kiegen_nb.kie.models.sora2",
     "KieVeo3Params": "kiegen_nb.kie.models.veo3",
     "KiegenError": "kiegen_nb.errors",
+    "LookFailed": "kiegen_nb.errors",
     "Maintenance": "kiegen_nb.errors",
     "MediaError": "kiegen_nb.errors",
     "MissingKey": "kiegen_nb.errors",
@@ -44,6 +46,7 @@ _HOME = {
     "StoreTooNew": "kiegen_nb.errors",
     "Studio": "kiegen_nb.widgets.studio",
     "TaskError": "kiegen_nb.errors",
+    "TaskEvent": "kiegen_nb.engine.journal",
     "TaskFailed": "kiegen_nb.errors",
     "TaskHandle": "kiegen_nb.engine.handle",
     "TaskQuery": "kiegen_nb.engine.query",
@@ -55,6 +58,7 @@ _HOME = {
     "UploadError": "kiegen_nb.errors",
     "UploadHandle": "kiegen_nb.engine.upload_handle",
     "UploadResult": "kiegen_nb.tasks",
+    "UploadWidget": "kiegen_nb.widgets.upload",
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
     "imagen4": "kiegen_nb.kie.models.imagen4",
@@ -68,6 +72,8 @@ _HOME = {
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
+    from kiegen_nb.engine.health import Health as Health
+    from kiegen_nb.engine.journal import TaskEvent as TaskEvent
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
     from kiegen_nb.engine.upload_handle import UploadHandle as UploadHandle
@@ -76,6 +82,7 @@ if TYPE_CHECKING:
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached
     from kiegen_nb.errors import KeyRefused as KeyRefused
     from kiegen_nb.errors import KiegenError as KiegenError
+    from kiegen_nb.errors import LookFailed as LookFailed
     from kiegen_nb.errors import Maintenance as Maintenance
     from kiegen_nb.errors import MediaError as MediaError
     from kiegen_nb.errors import MissingKey as MissingKey
@@ -120,6 +127,7 @@ if TYPE_CHECKING:
     from kiegen_nb.widgets.form import Form as Form
     from kiegen_nb.widgets.gallery import Gallery as Gallery
     from kiegen_nb.widgets.studio import Studio as Studio
+    from kiegen_nb.widgets.upload import UploadWidget as UploadWidget
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 - a test holds it against the table and the imports above
 

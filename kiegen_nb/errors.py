@@ -16,6 +16,7 @@
     │   ├── KeyLimitReached           433, the sub-key's own cap
     │   ├── Maintenance               455, 505
     │   ├── ServiceUnavailable        5xx, time-outs, no connection
+    │   ├── LookFailed                a look at an accepted task was answered with an error
     │   └── UnreadableAnswer          not an envelope: HTML, cut JSON, wrong types
     ├── TaskError                     carries the task
     │   ├── TaskFailed                the task ended without a result

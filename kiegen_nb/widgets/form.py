@@ -23,6 +23,7 @@ from kiegen_nb.widgets.fieldset import FieldSet
 from kiegen_nb.widgets.protocol import default_session
 from kiegen_nb.widgets.routing import keep_browsers_order
 from kiegen_nb.widgets.style import FORM_STYLE
+from kiegen_nb.widgets.upload_fields import FileControl, Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,6 +88,10 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self.add_class("kiegen-form")
         self._show_title(sandbox=False)
         self._say(self._intent)
+        uploads = Uploads(lambda: self.session, lambda: self._session, lambda: str(self._fields.read("api_model")))
+        for control in self.controls.values():
+            if isinstance(control, FileControl):
+                control.offer(uploads)
         self._fields.connect(self._writing, self._on_edit)
         self.button.on_click(self._on_click)
         keep_browsers_order(self.button)

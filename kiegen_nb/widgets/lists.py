@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import ipywidgets as W  # noqa: N812 - the name Jupyter's own documentation uses
 
 from kiegen_nb.widgets.control import COLUMN, LABEL, Control, guard
+from kiegen_nb.widgets.upload_fields import FileControl, name_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,39 @@ _FIRST_SECONDS = 5.0
 _TOTALS = ("n_frames", "duration", "seconds")  # the fields that may hold a storyboard's length
 
 
-class AddressControl(Control):
+class AddressControl(FileControl):
     """The address of one file, also where the model wants a list of one."""
+
+    _tag: Any = None
 
     def add(self, url: str) -> None:
         """Take the address of a file, such as an upload's."""
         self.set(url)
+
+    def discard(self, url: str) -> None:
+        """Give an address up, if it is held."""
+        if url in self.addresses:
+            self.set(None)
+
+    def show_names(self) -> None:
+        """Show the file's name instead of an address that is an upload."""
+        url = next(iter(self.addresses), "")
+        name = self.names.get(url)
+        if name is not None and self._tag is None:
+            remove = W.Button(icon="times", tooltip=f"Remove {self.field.title}", layout=W.Layout(width="28px"))
+            remove.add_class("kiegen-small")
+            remove.on_click(lambda _: self.set(None))
+            label = W.HTML(f'<span class="kiegen-label">{html.escape(self.field.title)}</span>')
+            line = W.HBox([W.HTML(layout=W.Layout(flex="1 1 auto")), remove], layout=W.Layout(align_items="center"))
+            line.add_class("kiegen-row")
+            self._tag = W.VBox([label, line], layout=W.Layout(width="auto"))
+            self.box.children = (self._tag, *self.box.children)
+            if self._connected:
+                guard(remove, self._lock)
+        if self._tag is not None:
+            self._tag.children[1].children[0].value = "" if name is None else name_tag(name, url)
+            self._tag.layout.display = "none" if name is None else None
+            self.input.layout.display = None if name is None else "none"
 
     def _make(self, **traits: Any) -> Any:
         return W.Text(placeholder=self.field.help or _ADDRESS, layout=W.Layout(**COLUMN), style=LABEL, **traits)
@@ -57,6 +85,7 @@ class Row:
     parts: tuple[Any, ...]
     remove: Any
     box: Any
+    tag: Any = None
 
 
 class RowsControl(Control):
@@ -104,8 +133,9 @@ class RowsControl(Control):
         self._list = W.VBox(layout=W.Layout(width="auto"))
         help_ = f'<span class="kiegen-hint">{html.escape(self.field.help)}</span>' if self.field.help else ""
         head = W.HTML(f'<span class="kiegen-label">{html.escape(str(traits["description"]))}</span>{help_}')
-        foot = W.HBox([self.more, self.tally], layout=W.Layout(align_items="center", justify_content="space-between"))
-        box = W.VBox([head, self._list, foot], layout=W.Layout(width="auto"))
+        across = W.Layout(align_items="center", justify_content="space-between")
+        self._foot = W.HBox([self.more, self.tally], layout=across)
+        box = W.VBox([head, self._list, self._foot], layout=W.Layout(width="auto"))
         box.add_class("kiegen-rows")
         return box
 
@@ -170,10 +200,15 @@ class RowsControl(Control):
         """Show an entry in a row's widgets."""
 
 
-class AddressesControl(RowsControl):
+class AddressesControl(FileControl, RowsControl):
     """The addresses of several files, with their number beside the most that are taken."""
 
     noun = "address"
+
+    @property
+    def takes_one(self) -> bool:
+        """Whether it holds one address only."""
+        return False
 
     def add(self, url: str) -> None:
         """Take one more address, such as an upload's.
@@ -186,6 +221,25 @@ class AddressesControl(RowsControl):
             if self.field.most is not None and len(known) >= self.field.most:
                 raise ValueError(f"{self.field.title} takes {self.field.most} at most.")
             self.set([*known, url])
+
+    def discard(self, url: str) -> None:
+        """Give an address up, if it is held."""
+        known = self.addresses
+        if url in known:
+            self.set([one for one in known if one != url])
+
+    def show_names(self) -> None:
+        """Show the file's name instead of an address that is an upload."""
+        for row in self.rows:
+            url = self._entry(row) or ""
+            name = self.names.get(url)
+            if name is not None and row.tag is None:
+                row.tag = W.HTML(layout=W.Layout(flex="1 1 auto"))
+            if name is not None:
+                row.tag.value = name_tag(name, url)
+            shown = row.parts if name is None else (row.tag,)
+            if row.box.children[:-1] != shown:
+                row.box.children = (*shown, row.remove)
 
     def recount(self) -> None:
         """Bring the number of addresses up to date."""
@@ -200,6 +254,18 @@ class AddressesControl(RowsControl):
 
     def _fill(self, parts: tuple[Any, ...], entry: Any) -> None:
         parts[0].value = "" if entry is None else str(entry)
+
+    def _arrange(self) -> None:
+        super()._arrange()
+        self.show_names()
+
+    def _on_remove(self, row: Row, _: object = None) -> None:
+        super()._on_remove(row)
+        self._forget(url for url in self._uploaded() if url not in self.addresses)
+
+    def _place_button(self, button: Any) -> None:
+        more, tally = self._foot.children
+        self._foot.children = (W.HBox([more, button], layout=W.Layout(width="auto")), tally)
 
 
 class ShotsControl(RowsControl):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kiegen_nb.engine.state import QueryState
+    from kiegen_nb.errors import KiegenError
     from kiegen_nb.kie.models.base import KieParams
-    from kiegen_nb.tasks import GenerationTask
+    from kiegen_nb.tasks import GenerationTask, UploadResult
 
 
 class HandleLike(Protocol):
@@ -67,7 +68,39 @@ class GallerySession(SessionLike, Protocol):
         """Return the seconds such a task usually takes, None if nobody knows."""
 
 
-def default_session() -> GallerySession:
+class UploadSession(Protocol):
+    """What an upload widget asks."""
+
+    def on_display(self, function: Callable[..., None], *args: Any) -> object:
+        """Run a function soon on the display thread, one at a time and in order."""
+
+    def start_upload(
+        self,
+        source: Path,
+        *,
+        name: str | None = None,
+        model: str | type[KieParams] | KieParams | None = None,
+        accept: Iterable[str] | None = None,
+        keep_copy: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+        on_success: Callable[[UploadResult], object] | None = None,
+        on_error: Callable[[KiegenError], object] | None = None,
+    ) -> UploadLike:
+        """Begin an upload and return at once; callbacks come on any thread."""
+
+
+class UploadLike(Protocol):
+    """An upload under way."""
+
+    def cancel(self) -> None:
+        """End it, on any thread."""
+
+
+class _WholeSession(GallerySession, UploadSession, Protocol):
+    """What ``Session`` is to all widgets."""
+
+
+def default_session() -> _WholeSession:
     """Return ``Session()``: equal settings share one engine, so a widget of its own costs nothing."""
     # Only a widget that was given no session needs the facade; importing it here keeps the rooms apart.
     from kiegen_nb.session import Session  # noqa: PLC0415

@@ -106,7 +106,8 @@ def test_what_is_handed_over_may_be_changed_at_once(session: Session, monkeypatc
         return check(*args, **options)
 
     monkeypatch.setattr(uploader, "check", late)
-    image, array, data = Image.new("RGB", (9, 9), "red"), np.zeros((9, 9, 3), np.uint8), bytearray(png("red", (9, 9)))
+    # Pillow shares the memory of an array of one colour, if it is let.
+    image, array, data = Image.new("RGB", (9, 9), "red"), np.zeros((9, 9), np.uint8), bytearray(png("red", (9, 9)))
     handles = [session.start_upload(source) for source in (image, array, data)]
     image.paste("lime", (0, 0, 9, 9))
     array[:] = 255

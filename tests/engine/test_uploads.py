@@ -18,6 +18,7 @@ import pytest
 
 from kiegen_nb.engine import upload_checks
 from kiegen_nb.engine import uploads as uploader
+from kiegen_nb.engine.upload_store import UploadStore
 from kiegen_nb.errors import (
     KeyRefused,
     KiegenError,
@@ -236,6 +237,18 @@ def test_accounts_do_not_share_uploads(make_session: Callable[..., Session], san
     assert other.uploads() == ()
     assert other.upload(picture).download_url != first.download_url
     assert sent(sandbox) == 2
+
+
+def test_two_accounts_may_know_one_address(session: Session, picture: Path) -> None:
+    upload = session.upload(picture)
+    engine = session._engine
+    other = UploadStore(engine._database, "another account", engine.clock)
+    other.keep(upload.model_copy(update={"name": "theirs"})).result(PATIENCE)
+    assert session.uploads() == (upload,)
+    assert [theirs.name for theirs in other.alive()] == ["theirs"]
+    assert other.meanings([upload.download_url, "https://elsewhere.example/x.png"]) == {
+        upload.download_url: f"sha256:{upload.sha256}"
+    }
 
 
 def test_a_sandbox_on_another_port_is_sent_the_file_again(
@@ -682,7 +695,10 @@ def test_an_upload_can_be_cancelled_in_the_middle_and_nothing_of_it_is_kept(
     handle.cancel()
 
 
-def test_an_upload_that_is_cancelled_before_it_began_is_not_sent(session: Session, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("source", [png(), "http://localhost:1/kite.png"])
+def test_an_upload_that_is_cancelled_before_it_began_is_not_sent(
+    session: Session, sandbox: Sandbox, source: object
+) -> None:
     busy, free = threading.Event(), threading.Event()
 
     def block() -> None:
@@ -691,7 +707,7 @@ def test_an_upload_that_is_cancelled_before_it_began_is_not_sent(session: Sessio
 
     session._engine.on_loop(block)
     assert busy.wait(PATIENCE)
-    handle = session.start_upload(png())
+    handle = session.start_upload(source)
     handle.cancel()
     free.set()
     with pytest.raises(UploadCancelled):

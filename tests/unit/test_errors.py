@@ -62,7 +62,7 @@ def test_an_unknown_code_is_told_apart_by_its_hundred(code: int, name: str) -> N
 
 def test_only_what_asking_again_can_help_is_retryable() -> None:
     retryable = {kind.__name__ for kind in SERVICE_CLASSES if kind.retryable}
-    assert retryable == {"RateLimited", "Maintenance", "ServiceUnavailable", "UnreadableAnswer"}
+    assert retryable == {"RateLimited", "Maintenance", "ServiceUnavailable", "LookFailed", "UnreadableAnswer"}
 
 
 def test_errors_are_also_what_python_calls_them() -> None:

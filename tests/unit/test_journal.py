@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from kiegen_nb.engine.journal import note
+
 PROGRAM = """
 import logging
 from kiegen_nb.engine.journal import log, note
@@ -38,8 +40,6 @@ def test_who_listens_hears_everything_once(logger: str) -> None:
 
 
 def test_a_record_says_what_happened_to_whom(caplog: pytest.LogCaptureFixture) -> None:
-    from kiegen_nb.engine.journal import note  # noqa: PLC0415 - the programs above import it themselves
-
     note("submit.refused", "0123456789", "no", code="422")
     [record] = caplog.records
     assert (vars(record)["event"], vars(record)["task_id"], vars(record)["data"]) == (

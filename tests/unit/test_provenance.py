@@ -350,8 +350,10 @@ def test_the_last_text_counts_ours_is_written_last(tmp_path: Path) -> None:
 def test_damaged_and_compressed_texts_are_not_read(tmp_path: Path) -> None:
     good = saying(GOOD)
     damaged = good[:20] + b"!" + good[21:]
-    bomb = chunk(b"iTXt", b"kiegen\0\1\0\0\0" + zlib.compress(bytes(50_000_000)))
-    for data in (damaged, bomb, chunk(b"zTXt", b"kiegen\0\0" + zlib.compress(GOOD.encode())), good[:-6]):
+    packed, bomb = (
+        chunk(b"iTXt", b"kiegen\0\1\0\0\0" + zlib.compress(text)) for text in (GOOD.encode(), bytes(50_000_000))
+    )
+    for data in (damaged, packed, bomb, chunk(b"zTXt", b"kiegen\0\0" + zlib.compress(GOOD.encode())), good[:-6]):
         (tmp_path / "a.png").write_bytes(holding(data))
         with pytest.raises(MediaError, match="Nothing says"):
             params_from(tmp_path / "a.png")

@@ -32,6 +32,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "create_limit": 20,
         "create_window": 10.0,
         "look_limit": 9.0,
+        "embed": False,
     }
 
 
