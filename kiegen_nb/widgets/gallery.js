@@ -38,8 +38,9 @@ function render({ model, el }) {
   ctx.tools = createToolbar(ctx);
   ctx.undo = createUndo(ctx);
   ctx.box = createLightbox(ctx);
+  const summary = createSummary(ctx);
   const { list, select, tools, undo, box, media } = ctx;
-  root.append(head, run, banner, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
+  root.append(head, run, banner, summary.note, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
   root.addEventListener('keydown', select.onKey);
   el.append(root);
 
@@ -127,6 +128,7 @@ function render({ model, el }) {
     media.forgetThumbs();
     if (mine) ctx.loaded = true;
     drawHeader();
+    if (message.header) summary.draw();
     tools.apply();
     tools.draw();
     if (select.isOn()) select.draw();
@@ -164,6 +166,7 @@ function render({ model, el }) {
     clearInterval(timer);
     model.off('msg:custom', onMessage);
     list.dispose();
+    summary.dispose();
     media.dispose();
     root.remove();
     try {

@@ -36,6 +36,7 @@ from kiegen_nb.widgets.gallery_acts import Acts, reason
 from kiegen_nb.widgets.gallery_details import rows
 from kiegen_nb.widgets.gallery_feed import Feed
 from kiegen_nb.widgets.loading import CodeWidget
+from kiegen_nb.widgets.pages import version_of
 from kiegen_nb.widgets.protocol import default_session
 from kiegen_nb.widgets.summary import summary_html
 
@@ -76,6 +77,7 @@ class Gallery(CodeWidget):
         "gallery_zoom.js",
         "gallery_details.js",
         "gallery_lightbox.js",
+        "gallery_summary.js",
         "gallery.js",
     )
     _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css")
@@ -286,9 +288,12 @@ class Gallery(CodeWidget):
         return made | {"note": remark} if remark else made
 
     def _head(self, state: QueryState) -> dict[str, Any]:
+        pending = any(not task.is_finished for task in state.data)
         return {
             **header(state),
             **files.places(self._folder),
+            "group": self.prompt_id,
+            "version": None if pending else version_of(state.data),
             "columns": self.columns,
             "live": self._session is not None,
             "loads": self.on_load is not None,

@@ -113,18 +113,27 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
     def use(self, asset: Asset) -> None:
         """Put a result into the first field of the form in front that takes such a file.
 
+        A saved file is uploaded, because the service's own address of a result soon dies; the field shows how far it
+        is. Without one, or in a session that takes no uploads, that address is taken.
+
         Raises:
-            KiegenError: the form has no such field, or the service names no address of the result.
+            KiegenError: the form has no such field, or there is neither a file nor an address of the result.
             ValueError: the field holds as many as it takes.
         """
         form, kind = self.form, asset.kind.value
-        if asset.url is None:
+        path = asset.path if hasattr(self.session, "start_upload") else None
+        if path is not None and not path.is_file():
+            path = None
+        if path is None and asset.url is None:
             raise KiegenError("This result has no address that could be an input.")
         for name, control in form.controls.items():
             if not isinstance(control, AddressControl | AddressesControl) or not form.is_shown(name):
                 continue
             if str(control.field.hints.get("control")).removesuffix("s") in (kind, "file"):
-                control.add(asset.url)
+                if path is not None:
+                    control.take(path)
+                else:
+                    control.add(str(asset.url))
                 return
         raise KiegenError(f"{form.params_class.title} takes no {kind} as it is set now. Choose a model that does.")
 

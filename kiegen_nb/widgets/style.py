@@ -33,6 +33,10 @@ FORM_STYLE = """<style>
 }
 .kiegen-form .kiegen-row .kiegen-small { padding: 0; border-color: transparent; color: var(--jp-ui-font-color2, #666); }
 .kiegen-form .kiegen-row .kiegen-small i { margin: 0; }
+.kiegen-form .kiegen-file {
+  display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; padding: 0 8px; border-radius: 4px;
+  line-height: 26px; background: var(--jp-layout-color2, #eee); color: var(--jp-ui-font-color1, #222);
+}
 .kiegen-form .kiegen-small:hover:enabled { border-color: var(--jp-brand-color1, #1976d2); }
 .kiegen-form .kiegen-calm {
   padding: 3px 9px; border-left: 3px solid var(--jp-border-color1, #bbb); font-size: 12px;

@@ -112,6 +112,7 @@ class UploadWidget(CodeWidget):
         self._ending = weakref.finalize(self, _drop_all, self._incoming)
         self._closed = False
         super().__init__()
+        self.set_trait("uploads", ())  # so that who observes hears of a tuple before, too
         self.on_msg(self._on_message)
 
     @classmethod
@@ -282,8 +283,7 @@ class UploadWidget(CodeWidget):
         if item.file not in self._items:
             return
         item.state, item.upload = DONE, upload
-        self._list()
-        for callback in tuple(self._callbacks):
+        for callback in (lambda _: self._list(), *self._callbacks):
             try:
                 callback(upload)
             except Exception as error:  # noqa: BLE001 - a caller's mistake is told where it is seen, and ends nothing

@@ -137,8 +137,12 @@ class FileControl(Control):
 
         Raises:
             KiegenError: the session takes no uploads.
+            ValueError: there are as many addresses as are taken already.
         """
         with self._lock:
+            most = self.field.most
+            if not self.takes_one and most is not None and len(self.addresses) >= most:
+                raise ValueError(f"{self.field.title} takes {most} at most.")
             self._open().add(path)
 
     @property
@@ -197,6 +201,7 @@ class FileControl(Control):
                 self.uploader.remove(url)
 
     def _place_button(self, button: Any) -> None:
+        button.layout.align_self = "flex-start"
         self.box.children = (*self.box.children, button)
 
 

@@ -69,6 +69,7 @@ class PlainUpload(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._lines = W.VBox()
         limit = W.HTML(f'<span style="font-size:12px">{html.escape(_LIMIT)}</span>')
         super().__init__(children=[W.HBox([self.button, limit]), self._lines])
+        self.set_trait("uploads", ())
         self.button.observe(self._on_files, names="value")
 
     def __repr__(self) -> str:

@@ -106,3 +106,56 @@ def test_60_mb_and_small_pictures_go_through_a_default_server(
     expect(place.locator("[data-state=done]")).to_have_count(3)
     expect(place.locator("img.ku-glance")).to_have_count(3)
     notebook.screenshot("upload-reloaded")
+
+
+def test_a_picture_is_fed_into_a_form_and_generated_with(open_notebook: Callable[..., Any], tmp_path: Path) -> None:
+    notebook = open_notebook(
+        "upload-form.ipynb",
+        "from kiegen_nb import Session, Studio\nsession = Session()\nstudio = Studio(session, prompt_id='fed')\nstudio",
+        "[task] = session.tasks('fed').refetch()\n"
+        "print(task.provider_params['input']['image_urls'] == [session.uploads()[0].download_url])",
+    )
+    page = notebook.page
+    notebook.run_cell(0)
+    studio = page.locator(".kiegen-studio")
+    studio.get_by_role("tab", name="Veo").click()
+    form = studio.locator(".kiegen-form:visible").first
+    form.get_by_label("Prompt", exact=True).fill("the kite dances in the wind")
+    form.get_by_role("button", name="Upload").locator("visible=true").first.click()
+    place = form.locator(".ku")
+    choose(place, picture(tmp_path / "a red kite.png", "a red kite"))
+    expect(place.locator("[data-state=done]")).to_have_count(1)
+    expect(form.locator(".kiegen-file")).to_have_text("a red kite.png")
+    place.scroll_into_view_if_needed()
+    notebook.screenshot("upload-form")
+    form.get_by_role("button", name="Generate", exact=True).click()
+    expect(studio.locator(".kg-card[data-kind=done]")).to_have_count(1)
+    notebook.run_cell(1)
+    expect(page.locator(".jp-OutputArea-output pre").last).to_have_text("True")
+
+    place.get_by_role("button", name="Remove a red kite.png").click()
+    expect(form.locator(".kiegen-file")).to_have_count(0)
+    expect(place.locator(".ku-item")).to_have_count(0)
+
+
+def test_a_reload_in_the_middle_drops_the_half_file_with_a_note(
+    open_notebook: Callable[..., Any], tmp_path: Path
+) -> None:
+    notebook = open_notebook("upload-reload.ipynb", *CELLS)
+    notebook.run_cell(0)
+    place = notebook.page.locator(".ku")
+    # The page falls silent after the first pieces, as one that is loaded anew does.
+    expect(place).to_be_visible()
+    notebook.page.evaluate(
+        """() => {
+            const slice = File.prototype.slice;
+            File.prototype.slice = function (at, end) {
+                return at < 4e6 ? slice.call(this, at, end) : { arrayBuffer: () => new Promise(() => {}) };
+            };
+        }"""
+    )
+    choose(place, large_film(tmp_path / "fox.mp4"))
+    expect(place.locator(".ku-state")).to_contain_text("6 %")
+    notebook.saved()
+    notebook.open()
+    expect(place.locator("[data-state=failed]")).to_contain_text("the page was loaded anew: choose it again.")

@@ -205,7 +205,9 @@ CASES: dict[str, Case] = {
     # Looks that told nothing.
     "look-500": passing(everywhere(looked, 500, None, "40", times=2)),
     "look-502": passing(everywhere(looked, 502, None, "40", times=2)),
-    "look-503": passing(everywhere(looked, 503, None, "40", times=2)),
+    "look-503": passing(
+        everywhere(looked, 503, None, "40", times=2) | {str(code): looked(*[inside(code)] * 2) for code in (455, 505)}
+    ),
     "look-429": passing(everywhere(looked, 429, None, "40", times=2)),
     "look-501": passing({"inside": looked(*[inside(501)] * 2), "empty": looked(*[inside(501, data={})] * 2)}),
     "look-501-record": Case(

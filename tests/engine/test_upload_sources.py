@@ -15,6 +15,7 @@ from PIL import Image
 
 from kiegen_nb.engine import upload_checks
 from kiegen_nb.engine import uploads as uploader
+from kiegen_nb.engine.upload_sources import require_address
 from kiegen_nb.errors import InvalidParams, KiegenError, UploadError
 from kiegen_nb.kie.models.sora2 import KieSora2Params
 from kiegen_nb.settings import data_folder
@@ -374,3 +375,34 @@ def test_a_file_beyond_the_cap_is_not_read(
         session.upload(io.BytesIO(bytes(3 * 2**20)))
     assert asked() == []
     assert kept_copies() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8888/files/dog.png",
+        "http://127.0.0.1/dog.png",
+        "https://192.168.1.7/dog.png",
+        "http://10.0.0.1:9000/dog.png",
+        "http://[::1]/dog.png",
+        "http://169.254.169.254/latest/meta-data",
+        "http://nas.local/dog.png",
+        "http://jupyter.localhost/dog.png",
+    ],
+)
+def test_an_address_only_we_can_read_is_not_sent_to_a_service_elsewhere(url: str) -> None:
+    require_address(url, public=False)
+    with pytest.raises(UploadError, match="can be read from here only, not by the service: give the path of the file"):
+        require_address(url, public=True)
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_an_address_must_be_one_and_hold_no_password(*, public: bool) -> None:
+    require_address("https://example.com/dog.png?token=1", public=public)
+    require_address("https://93.184.215.14/dog.png", public=public)
+    for url in ("http://", "https:///dog.png", "http://[::1", "https://?x"):
+        with pytest.raises(UploadError, match="is no address"):
+            require_address(url, public=public)
+    with pytest.raises(UploadError, match="holds a password") as caught:
+        require_address("https://me:secret@example.com/dog.png", public=public)
+    assert "secret" not in str(caught.value)

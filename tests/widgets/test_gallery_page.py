@@ -13,6 +13,7 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.sandbox.films import Shot, film
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, TaskStatus
 from kiegen_nb.widgets.gallery import Gallery
+from kiegen_nb.widgets.pages import version_of
 from tests.support.bench import HOSTILE, Bench, Buttons, finished, of, task
 
 if TYPE_CHECKING:
@@ -237,3 +238,46 @@ def test_motion_is_reduced_on_request(page: Page) -> None:
     assert page.evaluate(animation) == "none"
     page.emulate_media(reduced_motion="no-preference")
     assert page.evaluate(animation) == "kg-sweep"
+
+
+# The summary that stays in the notebook
+
+SUMMARY = """([prompt, version]) => {
+    const node = document.createElement('div');
+    node.className = 'kiegen-summary';
+    node.textContent = `of ${prompt}`;
+    node.dataset.kiegenPrompt = prompt;
+    node.dataset.kiegenVersion = version;
+    document.body.append(node);
+}"""
+
+
+def test_the_summary_of_the_same_group_is_hidden_while_the_gallery_works(page: Page, tmp_path: Path) -> None:
+    for prompt in (HOSTILE, "others"):
+        page.evaluate(SUMMARY, [prompt, "v1"])
+    bench = Bench(page, Gallery(HOSTILE, tasks=[finished(tmp_path, "a")]))
+    assert not page.get_by_text(f"of {HOSTILE}").is_visible()
+    assert page.get_by_text("of others").is_visible()
+    page.evaluate("window.end()")
+    assert page.get_by_text(f"of {HOSTILE}").is_visible()
+    assert bench.errors == []
+
+
+def test_a_summary_that_is_older_than_the_results_is_told_of(page: Page, tmp_path: Path) -> None:
+    known = finished(tmp_path, "a")
+    page.evaluate(SUMMARY, ["default", version_of([known])])
+    gallery = Gallery(tasks=[known])
+    Bench(page, gallery)
+    note = page.locator(".kg-stale")
+    page.clock.run_for(6_000)
+    assert not note.is_visible()
+    gallery.show([task("b"), known])  # while something is pending, the summary is allowed to be behind
+    page.clock.run_for(6_000)
+    assert not note.is_visible()
+    gallery.show([finished(tmp_path, "b"), known])
+    page.clock.run_for(6_000)
+    assert note.inner_text().startswith("The summary saved in this notebook is older than these results.")
+    version = version_of(gallery.tasks)
+    page.evaluate("v => { document.querySelector('.kiegen-summary').dataset.kiegenVersion = v; }", version)
+    page.clock.run_for(6_000)
+    assert not note.is_visible()
