@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -70,7 +71,13 @@ class KieClient:
         self._creates = self._client(transport, httpx.Limits(max_keepalive_connections=0), _CREATE_TIMEOUT)
         looks = transport or _look_transport(trust_env=not self.is_local)
         self._looks = self._client(looks, httpx.Limits(max_connections=MAX_CONNECTIONS), _LOOK_TIMEOUT)
-        self._uploads = UploadHost(api_key, upload_host(base_url, upload_url), headers=_HEADERS, transport=transport)
+        self._uploads = UploadHost(
+            api_key,
+            upload_host(base_url, upload_url),
+            headers=_HEADERS,
+            without_key=partial(_without, api_key),
+            transport=transport,
+        )
         self._meanings: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {}
 
     def __repr__(self) -> str:

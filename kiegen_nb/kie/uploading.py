@@ -50,6 +50,7 @@ class UploadHost:
         api_key: the account's key; it is sent to ``url`` and nowhere else.
         url: the upload host, None if none may be sent the key.
         headers: what every request carries.
+        without_key: takes the key out of an answer that repeats it.
         transport: replaces the network; the seam for tests.
     """
 
@@ -59,11 +60,13 @@ class UploadHost:
         url: str | None,
         *,
         headers: Mapping[str, str],
+        without_key: Callable[[httpx.Response], httpx.Response],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = url
         self._key = api_key
         self._headers = dict(headers)
+        self._without_key = without_key
         self._transport = transport
         self._clients: dict[bool, asyncio.Task[httpx.AsyncClient]] = {}
 
@@ -134,7 +137,7 @@ class UploadHost:
         client = await self._client(trust_env=not is_loopback(self.url))
         sent = {**(headers or {}), "Authorization": f"Bearer {self._key.get_secret_value()}"}
         try:
-            return await client.post(f"{self.url}{path}", headers=sent, **body)
+            return self._without_key(await client.post(f"{self.url}{path}", headers=sent, **body))
         except httpx.HTTPError as error:
             raise wire.connection_error(error) from None
 

@@ -172,10 +172,8 @@ function createLightbox(ctx) {
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const playing = target.tagName === 'VIDEO' || target.tagName === 'AUDIO';
-    const writing = target.tagName === 'INPUT';
     if (key === 'Escape') dialog.close();
     else if (key === 'Tab') return trap(event);
-    else if (writing) return;
     else if (key === 'ArrowLeft' && !playing) move(-1);
     else if (key === 'ArrowRight' && !playing) move(1);
     else if (key === '+' || key === '=') zoom.by(1.4);

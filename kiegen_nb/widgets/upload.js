@@ -129,18 +129,14 @@ function render({ model, el }) {
       ask({ type: 'lost', file: item.file });
     }
   }, 1000);
-  // What Jupyter's widget says when its kernel has gone
-  const onComm = () => model.comm_live === false && onEnd();
 
   model.on('msg:custom', onMessage);
-  model.on('comm_live_update', onComm);
-  model.on('comm:close', onEnd);
+  model.on('comm:close', onEnd); // the kernel's widget has ended
   ask({ type: 'ready', before: thisPage().before });
 
   return () => {
     clearInterval(timer);
     model.off('msg:custom', onMessage);
-    model.off('comm_live_update', onComm);
     model.off('comm:close', onEnd);
     sender.dispose();
     root.remove();

@@ -136,7 +136,7 @@ def two_loops(*streams: EventStream) -> Iterator[tuple[list[TaskEvent], list[Tas
             to.append(event)  # noqa: PERF401 - one by one, so that it can be seen while it happens
 
     pairs = zip(streams, heard, strict=True)
-    loops = [threading.Thread(target=asyncio.run, args=(listen(stream, ear),)) for stream, ear in pairs]
+    loops = [threading.Thread(target=asyncio.run, args=(listen(stream, ear),), daemon=True) for stream, ear in pairs]
     for loop in loops:
         loop.start()
     until(lambda: sum(len(stream._waiting) for stream in set(streams)) == len(loops))

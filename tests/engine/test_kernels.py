@@ -214,7 +214,7 @@ def test_two_threads_that_ask_for_the_same_at_once_pay_once(
             start.wait(PATIENCE)
             ids[f"{number}"].add(session.submit(picture(f"a red kite {number}")).id)
 
-    threads = [threading.Thread(target=ask, args=(session,)) for session in sessions]
+    threads = [threading.Thread(target=ask, args=(session,), daemon=True) for session in sessions]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -248,6 +248,12 @@ async def test_a_broken_network_is_an_error_without_the_address_or_the_key() -> 
     assert "redpanda" not in str(caught.value)
 
 
+async def test_a_key_the_host_repeats_is_told_to_nobody() -> None:
+    async with client_of(Host(answer(None, 401, f"the key {KEY} is refused"))) as client:
+        with pytest.raises(KeyRefused, match=r"the key \*\*\* is refused"):
+            await client.upload(content(b"abc"), lambda: NOW)
+
+
 async def test_the_key_goes_to_the_upload_host_and_never_across_a_redirect() -> None:
     host = Host(httpx.Response(307, headers={"location": "https://elsewhere.example/take"}))
     async with client_of(host, upload_url="https://files.example") as client:

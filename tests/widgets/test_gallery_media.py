@@ -32,6 +32,7 @@ class Server:
         self.root = root
         self.route: Callable[[Route], None] | None = self.media
         self.files = True
+        self.files_fault: Callable[[Route], None] | None = None
         self.asked: list[tuple[str, str]] = []
         self.files_of: dict[str, Path] = {}
         self._config = {"baseUrl": BASE, "serverRoot": str(root)} | (config or {})
@@ -47,6 +48,8 @@ class Server:
         self.asked.append((route.request.method, path))
         if path.startswith("kiegen_nb/media/") and self.route is not None:
             self.route(route)
+        elif path.startswith("files/") and self.files_fault is not None:
+            self.files_fault(route)
         elif path.startswith("files/") and self.files and self._place(path).is_file():
             route.fulfill(path=self._place(path))
         else:
@@ -174,6 +177,13 @@ def test_an_answer_that_is_none_does_not_count(page: Page, place: Place, fault: 
     assert "files" in server.ways
 
 
+def test_a_login_page_is_not_taken_for_a_file(page: Page, place: Place) -> None:
+    server = Server(page, place.notebook.parent)
+    server.route, server.files_fault = None, redirected
+    bench = Bench(page, gallery_of(place, "a"))
+    assert look(page, bench) == ["full"]
+
+
 def test_a_file_that_does_not_come_by_the_route_comes_from_the_kernel(page: Page, place: Place) -> None:
     server = Server(page, place.notebook.parent)
     bench = Bench(page, gallery_of(place, "a", "b"))
@@ -243,6 +253,9 @@ def test_a_film_that_would_have_to_come_as_a_whole_waits_for_a_click(page: Page,
     bench = Bench(page, film_gallery(place))
     with page.expect_response("**/film.mp4"):
         page.locator(".kg-pic").hover()
+    page.evaluate(
+        "async () => { for (let turn = 0; turn < 50; turn++) await new Promise((done) => setTimeout(done)); }"
+    )
     assert bench.answer() == []
     assert page.locator(".kg-card video").count() == 0
     page.locator(".kg-pic").click()

@@ -107,9 +107,12 @@ def test_the_lightbox_is_driven_by_keys(page: Page, tmp_path: Path) -> None:
     assert bench.answer() == ["details"]  # the file is here already
     page.keyboard.press("ArrowLeft")
     assert place.inner_text() == "3 of 3"
-    for _ in range(16):
+    walked = []
+    for _ in range(24):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('dialog') !== null")
+        walked.append(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+    assert walked.count("Close") >= 2  # round and round
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
     page.wait_for_function("document.activeElement.dataset.key === 'b/1'")
