@@ -315,10 +315,8 @@ class Engine:
     # The engine's own work, on the loop.
 
     def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
-        if (known := self.current(task.id)) is None:
+        if self.current(task.id) is None:
             self.remember(task, "queued" if request is not None else "followed")
-        else:
-            self.hub.publish(known)  # it may have been deleted since
         self._keeper.stir()
         if request is not None:
             context.run(self.thread.spawn, self._send(task, request))

@@ -136,3 +136,15 @@ def test_a_view_that_ended_before_its_code_came_stays_empty(page: Page, monkeypa
     page.clock.run_for(5_000)
     assert page.locator("body").inner_text() == ""
     assert page.evaluate("window.listeners.size") == 0
+
+
+@pytest.mark.browser
+def test_a_view_that_ends_while_its_code_is_read_stays_empty(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = shown(page, monkeypatch)
+    widget.send = lambda content: page.evaluate("content => { window.deliver(content, []); window.end(); }", content)
+    answer(page, widget)
+    page.evaluate(
+        "() => { window.open_view(); }"
+    )  # the same code, read once: when it is here, the first would show it, too
+    page.get_by_text("Hello").wait_for()
+    assert page.locator("body").inner_text() == "Hello"
