@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 RECOVERY = 60.0  # seconds in which a rate of nothing would grow to the limit
 _SLOWEST = 0.5
-_CLOCK_JUMP = 60.0  # a moment further ahead was written by a clock that has since been set back
+_CLOCK_JUMP = 600.0  # a moment further ahead was written by a clock that has since been set back
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ def test_a_login_page_is_not_taken_for_a_file(page: Page, place: Place) -> None:
     server.route, server.files_fault = None, redirected
     bench = Bench(page, gallery_of(place, "a"))
     assert look(page, bench) == ["full"]
-    assert server.ways == set()
+    assert "files" not in server.ways
 
 
 def test_a_file_that_does_not_come_by_the_route_comes_from_the_kernel(page: Page, place: Place) -> None:
