@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 TASKS = 100
-LOOKS = 60.0
+LOOKS = 30.0
 """Looks per second both kernels together may have: far fewer than they would like."""
 PROMPTS = [f"a red kite {number:03}, sandbox:seconds=8-30" for number in range(TASKS)]
 
@@ -111,7 +111,7 @@ def check_quiet(kernels: list[Kernel]) -> None:
     for kernel in kernels:
         assert kernel.errors == ""
         words = [record["words"] for record in kernel.log]
-        assert not [line for line in words if "locked" in line or "store.trouble" in line or "not_stored" in line]
+        assert not [line for line in words if "locked" in line or "store.trouble" in line]
 
 
 def start_two(start: Callable[..., Kernel], one: str, other: str, prompts: list[str] = PROMPTS) -> list[Kernel]:
@@ -153,9 +153,12 @@ def test_two_kernels_share_the_work_on_a_hundred_tasks_and_both_see_it_done(
 def test_a_kernel_that_is_killed_leaves_its_tasks_to_the_other(
     start: Callable[..., Kernel], sandbox: Sandbox, database: Path, key: str
 ) -> None:
-    # Two seconds and more each, so that none is done yet.
-    killed, left = start_two(start, "killed", "left", [prompt.replace("8-30", "40-60") for prompt in PROMPTS])
+    # Two seconds and more each, so that none is done yet; and one whose answer is on its way all the time.
+    prompts = [prompt.replace("8-30", "40-60") for prompt in PROMPTS]
+    sandbox.faults({"route": "create", "match": prompts[2], "delay": 60})
+    killed, left = start_two(start, "killed", "left", prompts)
     until(lambda: killed.count("submit.accepted") >= TASKS // 10 and killed.count("look.running") > 0)
+    until(lambda: prompts[2] in made(database, key))
     killed.kill()
     assert left.hear() == {"asked": TASKS // 2}
     # Requests it had not sent yet wait until somebody asks for them.
@@ -167,7 +170,7 @@ def test_a_kernel_that_is_killed_leaves_its_tasks_to_the_other(
     # A step is told after it was stored, so the last steps may be missing in the log of the dead.
     accepted, begun = set(killed.told("submit.accepted")), set(killed.told("submit.slot"))
     unknown = {task["id"] for task in tasks.values() if task["code"] == "UNCONFIRMED"}
-    assert unknown <= begun - accepted, "in doubt is only what was on its way"
+    assert {tasks[prompts[2]]["id"]} <= unknown <= begun - accepted, "in doubt is only what was on its way"
     done = {task["id"]: task for task in tasks.values() if task["id"] not in unknown}
     assert Counter((task["status"], task["saved"]) for task in done.values()) == {("SUCCESS", True): len(done)}
     assert len(tasks) == TASKS

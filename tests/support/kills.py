@@ -289,7 +289,8 @@ def _inspect(output: Path) -> tuple[list[str], dict[str, str]]:
     files: dict[str, str] = {}
     for path in sorted(file for file in output.rglob("*") if file.is_file()):
         name = path.relative_to(output).as_posix()
-        hidden = any(part.startswith(".") for part in Path(name).parts)
+        # Thumbnails are made anew where they are missing: no result, and nobody's loss.
+        hidden = any(part.startswith(".") or part == "thumbnails" for part in Path(name).parts)
         if hidden and ".part" in path.suffixes:
             continue  # unfinished, and nobody sees it
         try:

@@ -55,7 +55,7 @@ class Shelf:
         self._drawn = self._folder.parent / ".drawn"
         self._rows: list[dict[str, Any]] = []
         self._drawn.mkdir(parents=True, exist_ok=True)
-        (self._folder / ".thumbnails").mkdir(parents=True, exist_ok=True)
+        (self._folder / "thumbnails").mkdir(parents=True, exist_ok=True)
 
     def pictures(self, number: int, *, prompt: str | None = None) -> None:
         """Add finished pictures; only a dozen are drawn, the others are copies."""
@@ -117,7 +117,7 @@ class Shelf:
         path = self._folder / f"{task_id}-0{source.suffix}"
         shutil.copy(source, path)
         small = source.with_suffix(".webp")
-        thumbnail = self._folder / ".thumbnails" / f"{path.stem}.webp"
+        thumbnail = self._folder / "thumbnails" / f"{path.stem}.webp"
         if small.exists():
             shutil.copy(small, thumbnail)
         width, height = size or (None, None)

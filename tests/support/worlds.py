@@ -239,6 +239,7 @@ class ScriptedWorld:
         for prompt in bad:
             _submit(engine, prompt)
         settle(engine)
+        until(lambda: not engine.sending)
         return {
             name: Ending(
                 status=tasks[prompt].status,
