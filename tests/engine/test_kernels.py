@@ -78,7 +78,7 @@ def made(database: Path, key: str) -> dict[str, list[str]]:
     return found
 
 
-def check_one_at_a_time(kernels: list[Kernel]) -> None:
+def expect_one_at_a_time(kernels: list[Kernel]) -> None:
     """Assert that no task is looked at by two kernels, but for one that takes it over."""
     records = sorted((record for kernel in kernels for record in kernel.log), key=lambda record: record["at"])
     seen: dict[str, str] = {}
@@ -93,7 +93,7 @@ def check_one_at_a_time(kernels: list[Kernel]) -> None:
             taken -= {(task, other.job.name) for other in kernels}
 
 
-def check_limits(sandbox: Sandbox, key: str, kernels: list[Kernel], creates: int) -> None:
+def expect_limits(sandbox: Sandbox, key: str, kernels: list[Kernel], creates: int) -> None:
     """Assert what all kernels together kept to."""
     stats = sandbox.get("/sandbox/stats")["accounts"][account_of(key)]
     assert (stats["creates"], stats["rate_limited"]) == (creates, 0)
@@ -106,7 +106,7 @@ def check_limits(sandbox: Sandbox, key: str, kernels: list[Kernel], creates: int
     assert len(arrived) <= LOOKS * (max(arrived) - min(arrived)) + LOOKS * 0.1 + 1
 
 
-def check_quiet(kernels: list[Kernel]) -> None:
+def expect_quiet(kernels: list[Kernel]) -> None:
     """Assert that the store never was in anybody's way."""
     for kernel in kernels:
         assert kernel.errors == ""
@@ -141,9 +141,9 @@ def test_two_kernels_share_the_work_on_a_hundred_tasks_and_both_see_it_done(
     assert results[0] == results[1]
     assert Counter((task["status"], task["saved"]) for task in results[0].values()) == {("SUCCESS", True): TASKS}
     assert made(database, key) == {prompt: [task["external"]] for prompt, task in results[0].items()}
-    check_one_at_a_time(kernels)
-    check_limits(sandbox, key, kernels, TASKS)
-    check_quiet(kernels)
+    expect_one_at_a_time(kernels)
+    expect_limits(sandbox, key, kernels, TASKS)
+    expect_quiet(kernels)
     both = [set(kernel.told("look.sent")) for kernel in kernels]
     assert [len(tasks) for tasks in both] == [TASKS // 2] * 2, "each looks at its own"
     assert not both[0] & both[1]
@@ -181,9 +181,9 @@ def test_a_kernel_that_is_killed_leaves_its_tasks_to_the_other(
     taken, seen = set(left.told("lease.taken")), set(left.told("look.sent"))
     assert (taken - unknown) & seen, "some were taken over"
     assert done.keys() <= seen | set(killed.told("look.sent"))
-    check_one_at_a_time([killed, left])
-    check_limits(sandbox, key, [killed, left], sum(map(len, there.values())))
-    check_quiet([left])
+    expect_one_at_a_time([killed, left])
+    expect_limits(sandbox, key, [killed, left], sum(map(len, there.values())))
+    expect_quiet([left])
 
 
 def test_restart_and_run_all_sends_neither_an_unconfirmed_nor_a_timed_out_request_again(

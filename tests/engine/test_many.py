@@ -67,7 +67,7 @@ def counted(sandbox: Sandbox, key: str) -> dict[str, int]:
     return stats
 
 
-def check_files(handles: list[TaskHandle]) -> None:
+def expect_files(handles: list[TaskHandle]) -> None:
     """Assert that every task that has succeeded has its own picture."""
     done = [handle.task for handle in handles if handle.status is TaskStatus.SUCCESS]
     assert [[asset.error for asset in task.assets] for task in done] == [[None]] * len(done)
@@ -75,7 +75,7 @@ def check_files(handles: list[TaskHandle]) -> None:
     assert len({task.assets[0].path for task in done}) == len({task.assets[0].sha256 for task in done}) == len(done)
 
 
-def check_limits(sandbox: Sandbox, key: str, creates: int) -> None:
+def expect_limits(sandbox: Sandbox, key: str, creates: int) -> None:
     stats = counted(sandbox, key)
     assert (stats["creates"], stats["rate_limited"]) == (creates, 0)
     assert stats["busiest_creates"] <= 20
@@ -97,8 +97,8 @@ def test_two_hundred_tasks_all_succeed_though_looks_are_answered_502(
     handles = ask(session, MANY)
 
     assert wait_for(handles) == {(TaskStatus.SUCCESS, None): MANY}
-    check_files(handles)
-    check_limits(sandbox, key, MANY)
+    expect_files(handles)
+    expect_limits(sandbox, key, MANY)
     [rule] = sandbox.get("/sandbox/faults")
     assert rule["fired"] > 0
     assert rule["seen"] >= MANY + rule["fired"]
@@ -113,9 +113,9 @@ def test_credits_that_run_out_stop_the_rest_of_a_batch_and_nothing_else(
     handles = ask(session, SOME, "a poor kite")
 
     assert wait_for(handles) == {(TaskStatus.SUCCESS, None): paid, (TaskStatus.FAILED, "402"): SOME - paid}
-    check_files(handles)
+    expect_files(handles)
     assert all("Top up" in (handle.task.fail_msg or "") for handle in handles if handle.task.fail_code)
-    check_limits(sandbox, key, paid)
+    expect_limits(sandbox, key, paid)
 
     # Topped up, and the same cell once more: only the refused ones are asked anew.
     forget_faults(sandbox)
@@ -123,7 +123,7 @@ def test_credits_that_run_out_stop_the_rest_of_a_batch_and_nothing_else(
     assert wait_for(again) == {(TaskStatus.SUCCESS, None): SOME}
     same = {handle.id for handle in handles if handle.status is TaskStatus.SUCCESS}
     assert same < {handle.id for handle in again}
-    check_limits(sandbox, key, SOME)
+    expect_limits(sandbox, key, SOME)
 
 
 def test_a_key_that_is_refused_in_the_middle_stops_everything_until_it_works_again(
@@ -146,5 +146,5 @@ def test_a_key_that_is_refused_in_the_middle_stops_everything_until_it_works_aga
     assert session.health().pauses == ()
     again = ask(session, SOME, "a red kite, sandbox:seconds=20")
     assert wait_for(again) == {(TaskStatus.SUCCESS, None): SOME}
-    check_files(again)
-    check_limits(sandbox, key, SOME)
+    expect_files(again)
+    expect_limits(sandbox, key, SOME)
