@@ -60,6 +60,7 @@ _HOME = {
     "UploadResult": "kiegen_nb.tasks",
     "UploadWidget": "kiegen_nb.widgets.upload",
     "WrongThread": "kiegen_nb.errors",
+    "allow_nested_run": "kiegen_nb.nesting",
     "catalogue": "kiegen_nb.kie.catalogue",
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.models.sora2 import sora2 as sora2
     from kiegen_nb.kie.models.veo3 import KieVeo3Params as KieVeo3Params
     from kiegen_nb.kie.models.veo3 import veo3 as veo3
+    from kiegen_nb.nesting import allow_nested_run as allow_nested_run
     from kiegen_nb.provenance import params_from as params_from
     from kiegen_nb.session import Session as Session
     from kiegen_nb.tasks import Asset as Asset
