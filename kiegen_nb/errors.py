@@ -58,7 +58,7 @@ class MissingKey(ConfigurationError):
     def __init__(self) -> None:
         super().__init__(
             "No Kie.ai API key was found. Set the environment variable KIE_API_KEY (or put it in a .env file "
-            "beside the notebook), or call Session() without sandbox=False to try everything for free.",
+            "beside the notebook), or call Session() without sandbox=False to try everything for free. Nothing was sent.",
         )
 
 
@@ -110,7 +110,10 @@ class ServiceError(KiegenError):
 class KeyRefused(ServiceError):
     """401: the key is missing, wrong, revoked, or not allowed from this address."""
 
-    advice = "Check KIE_API_KEY (kie.ai, API keys; an IP allow list also answers this), then run the cell again."
+    advice = (
+        "Nothing was charged for it. Check KIE_API_KEY (kie.ai, API keys; an IP allow list also answers this), "
+        "then run the cell again."
+    )
 
 
 class OutOfCredits(ServiceError):
@@ -122,7 +125,7 @@ class OutOfCredits(ServiceError):
 class NotFound(ServiceError):
     """404: no such endpoint or task."""
 
-    advice = "Check the task id and the base URL."
+    advice = "Nothing was charged for it. Check the model, the task id and the base URL."
 
 
 class RequestRefused(ServiceError):
@@ -263,6 +266,12 @@ class SandboxError(KiegenError):
 
 class SessionClosed(KiegenError):
     """The session was closed; tasks in the store are kept and continue with the next ``Session()``."""
+
+    def __init__(
+        self,
+        message: str = "The session is closed; nothing was sent, and every task is kept. Make a new one with Session().",
+    ) -> None:
+        super().__init__(message)
 
 
 class WrongThread(KiegenError, RuntimeError):

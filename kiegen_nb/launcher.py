@@ -74,13 +74,17 @@ def _start(database: Path) -> tuple[subprocess.Popen[str], str]:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     except OSError as error:
-        raise SandboxError(f"The sandbox could not be started: {error.strerror}.") from None
+        raise SandboxError(
+            f"The sandbox could not be started: {error.strerror}. Free some memory, or set KIE_API_KEY to use Kie "
+            "itself; nothing was sent.",
+        ) from None
     line = _first_line(process)
     found = _READY.search(line)
     if found is None:
         _end(process)
         raise SandboxError(
-            "The sandbox did not start. Run python -m kiegen_nb.sandbox --port 0 in a terminal to see why.",
+            "The sandbox did not start; nothing was sent. Run python -m kiegen_nb.sandbox --port 0 in a terminal to see "
+            "why.",
         )
     return process, found.group()
 

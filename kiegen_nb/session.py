@@ -380,7 +380,7 @@ class Session(SessionUploads):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SessionClosed("This session is closed. Make a new one with Session().")
+            raise SessionClosed
 
 
 def _checked_prompt_id(prompt_id: object) -> str:

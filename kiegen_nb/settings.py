@@ -94,8 +94,11 @@ def load_settings(**arguments: object) -> Settings:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         # Without the input: it may be the key.
-        problems = [f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors(include_input=False)]
-        raise ConfigurationError("A setting cannot be used. " + "; ".join(problems)) from None
+        problems = [
+            f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)
+        ]
+        raise ConfigurationError(f"A setting cannot be used; nothing was sent. {'; '.join(problems)}.") from None
     if settings.api_key is None:
         settings.api_key = _key_from_keyring() or _key_from_colab()
     return settings

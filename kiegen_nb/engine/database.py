@@ -171,9 +171,9 @@ def store_url(location: str) -> URL:
     try:
         url = make_url(location)
     except ArgumentError:
-        raise StoreError(f"{location!r} is neither a path nor a database URL.") from None
+        raise StoreError(f"{location!r} is neither a path nor a database URL; nothing was sent.") from None
     if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise StoreError(f"{url.get_backend_name()} is not supported; use SQLite or PostgreSQL.")
+        raise StoreError(f"{url.get_backend_name()} is not supported; use SQLite or PostgreSQL. Nothing was sent.")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         raise StoreError("A store in memory would forget paid tasks; give the path of a file.")
     return url
@@ -183,7 +183,10 @@ def _check_folder(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"The store's folder {file.parent} cannot be made: {error.strerror}.") from None
+        raise StoreError(
+            f"The store's folder {file.parent} cannot be made: {error.strerror}. Set KIEGEN_DATABASE_URL to a file in "
+            "a folder that can be written; nothing was sent.",
+        ) from None
     kind = _file_system(file.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreOnNetworkFolder(
@@ -222,7 +225,7 @@ def _migrate(connection: Connection) -> None:
     elif found > schema.SCHEMA_VERSION:
         raise StoreTooNew(
             f"This store has schema {found}, written by a newer kiegen_nb; this one knows {schema.SCHEMA_VERSION}. "
-            "Upgrade with pip install -U kiegen_nb, or set KIEGEN_DATABASE_URL to another file.",
+            "Upgrade with pip install -U kiegen_nb, or set KIEGEN_DATABASE_URL to another file; nothing was sent.",
         )
 
 

@@ -227,7 +227,7 @@ class Engine:
         try:
             self.thread.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
-            raise SessionClosed("The session is closed. Make a new one with Session().") from None
+            raise SessionClosed from None
 
     def close(self) -> None:
         """Let creates in flight be answered, give leases back, end the threads. At most about two seconds."""
@@ -414,4 +414,4 @@ class Engine:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SessionClosed("The session is closed. Make a new one with Session().")
+            raise SessionClosed

@@ -79,7 +79,9 @@ class TaskHandle:
         except TimeoutError as error:
             if isinstance(error, TaskError):
                 raise
-            message = f"Not finished after {timeout:g} s. It goes on; wait again with .result()."
+            message = (
+                f"Not finished after {timeout:g} s. It goes on and is not paid for again; wait again with .result()."
+            )
             raise TaskTimeout(self.task, message) from None
         finally:
             remove()

@@ -69,7 +69,7 @@ class LoopThread:
             self.loop.call_soon_threadsafe(start)
         except RuntimeError:
             coroutine.close()
-            raise SessionClosed("The session is closed. Make a new one with Session().") from None
+            raise SessionClosed from None
         return future
 
     def spawn(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
@@ -81,7 +81,10 @@ class LoopThread:
 
     def _spawned(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # While Python ends, its thread pools refuse work before our own end is announced; nobody can do anything then.
+        if threading.main_thread().is_alive():
             log.error("unexpected error on the engine's loop", exc_info=error)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -167,7 +167,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             asyncio.run(serve(options, database, rules))
         except OSError as error:
-            sys.stderr.write(f"kiegen sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+            where = f"{options.host}:{options.port}"
+            sys.stderr.write(
+                f"kiegen sandbox: cannot listen on {where}: {error.strerror}. "
+                "Choose another with --port, or --port 0 for one that is free.\n"
+            )
             return 1
     return 0
 
