@@ -58,7 +58,8 @@ class MissingKey(ConfigurationError):
     def __init__(self) -> None:
         super().__init__(
             "No Kie.ai API key was found. Set the environment variable KIE_API_KEY (or put it in a .env file "
-            "beside the notebook), or call Session() without sandbox=False to try everything for free. Nothing was sent.",
+            "beside the notebook), or call Session() without sandbox=False to try everything for free. "
+            "Nothing was sent.",
         )
 
 
@@ -269,7 +270,7 @@ class SessionClosed(KiegenError):
 
     def __init__(
         self,
-        message: str = "The session is closed; nothing was sent, and every task is kept. Make a new one with Session().",
+        message: str = "The session is closed; nothing was sent, every task is kept. Make a new one with Session().",
     ) -> None:
         super().__init__(message)
 

@@ -83,8 +83,8 @@ def _start(database: Path) -> tuple[subprocess.Popen[str], str]:
     if found is None:
         _end(process)
         raise SandboxError(
-            "The sandbox did not start; nothing was sent. Run python -m kiegen_nb.sandbox --port 0 in a terminal to see "
-            "why.",
+            "The sandbox did not start; nothing was sent. "
+            "Run python -m kiegen_nb.sandbox --port 0 in a terminal to see why.",
         )
     return process, found.group()
 

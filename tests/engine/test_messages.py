@@ -129,9 +129,9 @@ def too_early(stage: Stage) -> object:
     return stage.make().submit(imagen4("a red kite, sandbox:slow=600")).result(0.01)
 
 
-def deleted_too_early(stage: Stage) -> object:
+def deleted_too_early(stage: Stage) -> None:
     session = stage.make()
-    return session.delete([session.submit(imagen4("a red kite, sandbox:slow=600"))])
+    session.delete([session.submit(imagen4("a red kite, sandbox:slow=600"))])
 
 
 MET: dict[str, tuple[Callable[[Stage], object], Told]] = {
