@@ -56,8 +56,12 @@ class Database:
         try:
             self._readers = self._engine(begin="BEGIN")
             self._writer = self._engine(begin="BEGIN IMMEDIATE")
-            with self._writer.begin() as connection:
-                _migrate(connection)
+            try:
+                with self._writer.begin() as connection:
+                    _migrate(connection)
+            except BaseException:
+                self._writer.dispose()
+                raise
         except SQLAlchemyError as error:
             raise StoreError(
                 f"The task store {self.name} cannot be opened: {_cause(error)}. "
@@ -94,7 +98,11 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection for a short read, on any thread."""
         with self._readers.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                if self._closed.is_set():
+                    connection.detach()  # back in a pool that is gone, it would never be closed
 
     def write(self, work: Callable[[Connection], T]) -> Future[T]:
         """Run a function inside a write transaction on the writer thread.
