@@ -6,9 +6,13 @@ import csv
 import hashlib
 import itertools
 import json
+import mimetypes
+import os
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -60,50 +64,66 @@ class Seeds:
     count: int
 
 
+class Turn(IntEnum):
+    """Which changes of a request come first."""
+
+    GIVEN = 0
+    INSIDE = 1
+    REPLACED = 2
+    MADE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one value does to the fields of a request; those of the lowest turn come first."""
+    """What one value does to the fields of a request.
 
-    turn: int
+    Attributes:
+        turn: when it is done.
+        spot: where.
+        value: what is put there; the searched and the new words, or a function of the fields.
+        shown_as: the axis that shows what a function made, empty if its name is shown.
+    """
+
+    turn: Turn
     spot: Spot
     value: Any
+    shown_as: str = ""
 
     def apply(self, fields: dict[str, Any]) -> object:
-        """Change the fields, and return the value that was found if it had to be made for this item.
+        """Change the fields, and return the value that was put there.
 
         Raises:
             Wrong: with one sentence about what is missing.
         """
-        if self.turn == _MADE:
-            made = self.value(MappingProxyType(fields))
-            _put(fields, self.spot, plain(made))
-            return made
-        if self.turn == _REPLACED:
+        value = self.value
+        if self.turn is Turn.MADE:
+            try:
+                value = plain(self.value(MappingProxyType(fields)))
+            except Exception as error:
+                raise Wrong(f"its function failed with {type(error).__name__}: {error}") from error
+        elif self.turn is Turn.REPLACED:
             searched, word = self.value
             text = fields.get(self.spot.field)
             if not isinstance(text, str) or searched not in text:
                 raise Wrong(f"does not contain {searched!r}, so there is nothing to replace.")
-            fields[self.spot.field] = text.replace(searched, word)
-        else:
-            _put(fields, self.spot, self.value)
-        return None
-
-
-_GIVEN, _INSIDE, _REPLACED, _MADE = range(4)
+            value = text.replace(searched, word)
+        _put(fields, self.spot, value)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """An axis that was read: its values beside what each of them does."""
+    """An axis that was read: its values beside what each of them does.
+
+    Attributes:
+        axis: what is shown.
+        changes: one for each value.
+        is_single: whether it is one value for all items, written without a list.
+    """
 
     axis: Axis
     changes: tuple[Change, ...]
     is_single: bool = False
-
-    @property
-    def is_made(self) -> bool:
-        """Whether it is one function: then its values are known when the items are."""
-        return self.is_single and self.changes[0].turn == _MADE
 
 
 def replace(searched: str, words: Iterable[str] | Mapping[str, str] | None = None, *, field: str | None = None) -> Any:
@@ -167,23 +187,40 @@ def read_axis(name: str, given: object, base: KieParams, fields: Fields) -> Valu
     values = [plain(value) for value in values]
     if not values:
         raise Wrong("has no values, so the plan would be empty. Give at least one, or leave the axis out.")
+    for value in values:
+        check_files(value, known)
+    is_single = is_single and len(values) == 1
     labels = labels or [
         _function_label(value, n) if callable(value) else label(value) for n, value in enumerate(values)
     ]
-    # What a function makes differs from item to item, so its place on the axis goes by its name.
+    # What a function makes differs from item to item, so its place among several goes by its name.
     shown = [text if callable(value) else value for text, value in zip(labels, values, strict=True)]
-    return Values(
-        Axis(name, tuple(shown), tuple(labels)),
-        tuple(change(spot, value) for value in values),
-        is_single=is_single and len(values) == 1,
-    )
+    changes = [change(spot, value, name if is_single else "") for value in values]
+    return Values(Axis(name, tuple(shown), tuple(labels)), tuple(changes), is_single)
 
 
-def change(spot: Spot, value: Any) -> Change:
+def change(spot: Spot, value: Any, shown_as: str = "") -> Change:
     """Return what a value does at its place."""
     if callable(value):
-        return Change(_MADE, spot, value)
-    return Change(_INSIDE if spot.inside else _GIVEN, spot, value)
+        return Change(Turn.MADE, spot, value, shown_as)
+    return Change(Turn.INSIDE if spot.inside else Turn.GIVEN, spot, value)
+
+
+def check_files(value: object, known: Known) -> None:
+    """Refuse files of this machine where an address is wanted; they have to be uploaded first.
+
+    Raises:
+        Wrong: with one sentence about the file.
+    """
+    for one in value if isinstance(value, list | tuple) else [value]:
+        named = isinstance(one, str) and known.takes_files and "://" not in one
+        kind = mimetypes.guess_type(one)[0] if named and isinstance(one, str) else None
+        if not isinstance(one, os.PathLike) and (kind or "").partition("/")[0] not in ("image", "video", "audio"):
+            continue
+        path = Path(one)
+        if not path.expanduser().exists():
+            raise Wrong(f"there is no file {path} (looked in {Path.cwd()}).")
+        raise Wrong(f"{path} is a file on this machine; give session.upload({str(path)!r}).result() instead.")
 
 
 def label(value: object) -> str:
@@ -252,7 +289,7 @@ def _replacements(name: str, given: Replace, fields: Fields) -> Values:
         raise Wrong("has no words to put in; write replace('kite', ['kite', 'balloon']).")
     return Values(
         Axis(name, tuple(given.words), tuple(map(label, given.words))),
-        tuple(Change(_REPLACED, spot, (given.searched, word)) for word in given.words.values()),
+        tuple(Change(Turn.REPLACED, spot, (given.searched, word)) for word in given.words.values()),
     )
 
 
@@ -284,7 +321,7 @@ def _function_label(function: Callable[..., object], number: int) -> str:
 
 def _put(fields: dict[str, Any], spot: Spot, value: Any) -> None:
     """Set a value, however deep; lists and dicts on the way are copied, because other items share them."""
-    path = (spot.field, *spot.inside)
+    path: tuple[Any, ...] = (spot.field, *spot.inside)
     holder: Any = fields
     for place, (key, inner) in enumerate(itertools.pairwise(path), 1):
         found = holder[key] if isinstance(holder, list) else holder.get(key)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from kiegen_nb.batch.axes import MOST_ITEMS, plain
 from kiegen_nb.batch.fields import Wrong
-from kiegen_nb.errors import InvalidParams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,16 +48,13 @@ def read_rows(rows: object) -> list[Row]:
         rows: a path of a CSV file, a table of pandas or polars, or any iterable of dicts.
 
     Raises:
-        InvalidParams: naming the file or the row.
+        Wrong: naming the file or the row.
     """
-    try:
-        found = list(islice(_rows(rows), MOST_ITEMS + 1))
-        if not found:
-            raise Wrong("has no rows, so the plan would be empty.")
-        if len(found) > MOST_ITEMS:
-            raise Wrong(f"has more than {MOST_ITEMS:,} rows.")
-    except Wrong as problem:
-        raise InvalidParams({"rows": str(problem)}, what="This sweep") from None
+    found = list(islice(_rows(rows), MOST_ITEMS + 1))
+    if not found:
+        raise Wrong("has no rows, so the plan would be empty.")
+    if len(found) > MOST_ITEMS:
+        raise Wrong(f"has more than {MOST_ITEMS:,} rows.")
     return found
 
 
