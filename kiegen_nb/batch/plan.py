@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from kiegen_nb.batch.axes import NOT_SET, Axis, label
-from kiegen_nb.batch.building import REPEAT, WHAT, Made, Problems, Template, check_twins, combine
-from kiegen_nb.batch.groups import axis_groups, read_axes, repeat_group, row_group
-from kiegen_nb.batch.preview import Preview, plan_html, plan_text
+from kiegen_nb.batch.axes import Axis as Axis  # noqa: PLC0414, TC001 - a plan's word too
+from kiegen_nb.batch.building import REPEAT, Made, Problems, Template, check_twins, combine
+from kiegen_nb.batch.groups import WHAT, axis_of, read_sketch
+from kiegen_nb.batch.preview import Preview, expected_seconds, plan_html, plan_text
 from kiegen_nb.errors import ConfigurationError, InvalidParams
 from kiegen_nb.kie.models import read_params
 from kiegen_nb.kie.prices import Price, price_of
@@ -19,8 +18,7 @@ from kiegen_nb.kie.prices import Price, price_of
 if TYPE_CHECKING:
     import os
 
-    import pandas as pd
-
+    from kiegen_nb.batch.groups import How
     from kiegen_nb.batch.preview import Existing
     from kiegen_nb.kie.models.base import KieParams
 
@@ -98,7 +96,7 @@ class Plan(Sequence[PlanItem]):
             return requests
         items: list[PlanItem] = []
         problems, total = Problems(), 0
-        for total, one in enumerate(requests, 1):  # noqa: B007 - the count is wanted after the loop
+        for total, one in enumerate(requests, 1):
             number = total - 1
             try:
                 made = one if isinstance(one, PlanItem) else PlanItem(number, read_params(one))
@@ -108,7 +106,7 @@ class Plan(Sequence[PlanItem]):
         problems.check(total)
         check_twins(Made(f"item {item.number}", item.params, {**item.axes, REPEAT: item.repeat}) for item in items)
         names = dict.fromkeys(name for item in items for name in item.axes)
-        return cls(items, [_axis(name, [item.axes for item in items if name in item.axes]) for name in names])
+        return cls(items, [axis_of(n, [item.axes[n] for item in items if n in item.axes]) for n in names])
 
     def __len__(self) -> int:
         return len(self._items)
@@ -141,9 +139,13 @@ class Plan(Sequence[PlanItem]):
         """Return what it costs if nothing of it is there yet."""
         return self._price
 
+    def prices(self) -> tuple[Price | None, ...]:
+        """Return what each item costs, None where that is unknown."""
+        return self._prices
+
     def expected_seconds(self) -> tuple[float, float]:
         """Return a first guess at how long it takes from the first request to the last result: most take between."""
-        return self._usual.expected_seconds
+        return expected_seconds(self)
 
     def preview(self, session: Existing | None = None, name: str = "default") -> Preview:
         """Return what running it would do: what is there already, and what is still to be paid.
@@ -172,14 +174,16 @@ class Plan(Sequence[PlanItem]):
         Raises:
             InvalidParams: the plan has no item of such a number.
         """
-        wanted = {item.number for item in self} if numbers is None else {numbers} if isinstance(numbers, int) else {*numbers}
+        wanted = (
+            {item.number for item in self} if numbers is None else {numbers} if isinstance(numbers, int) else {*numbers}
+        )
         missing = sorted(wanted - {item.number for item in self})
         if missing:
             raise InvalidParams({f"item {missing[0]}": "is none of this plan's."}, what="These fresh items")
         items = (replace(item, fresh=True) if item.number in wanted else item for item in self._items)
         return type(self)(items, self.axes)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> Any:
         """Return a pandas table with a line for each item.
 
         Its columns are ``number``, the axes, ``repeat``, ``api_model``, ``credits_low`` and ``credits_high`` (empty
@@ -211,3 +215,59 @@ class Plan(Sequence[PlanItem]):
         unknown = (item for item, price in zip(self, self._prices, strict=True) if price is None)
         low, high = sum(price.low for price in known), sum(price.high for price in known)
         return PlanPrice(round(low, 4), round(high, 4), tuple(unknown))
+
+
+def sweep(
+    base: KieParams | Mapping[str, Any],
+    axes: Mapping[str, Any] | None = None,
+    /,
+    *,
+    repeat: int = 1,
+    how: How = "product",
+    rows: Iterable[Mapping[str, Any]] | str | os.PathLike[str] | None = None,
+    **fields: Any,
+) -> Plan:
+    """Vary fields of a request, and return the plan of all its variants; nothing is sent.
+
+    The axes are keyword arguments, or entries of ``axes`` where their names are no Python names. A name is a field of
+    the request, or leads into one: ``{"shots.0.duration": [5, 6]}``. The last axis varies fastest.
+
+    An axis is a list or any other iterable of values. Also: a dict of label -> value, for headers that can be read;
+    one value alone (a text is one value, and never a list of its characters); numbers as other programs write them,
+    ``"1-10"``, ``"1-10 (+3)"``, ``"1-10 [5]"``, ``"0.5, 1-2 (+0.5)"``; `replace` for words of a prompt;
+    `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other fields and returns
+    the value. None as a value is "not set". A seed nobody sets is left to the service.
+
+    Args:
+        base: what is asked for where no axis says otherwise.
+        axes: further axes by any name.
+        repeat: how often each is asked for; an axis ``repeat`` counts from 0.
+        how: ``"product"`` combines every value with every other; ``"zip"`` takes the first of each, then the second
+            of each, and so on.
+        rows: requests as rows, each a dict of field -> value: a list, a table of pandas or polars, or the path of a
+            CSV file. What a row does not give is as in the base. With axes, each row is asked for with each of them.
+        **fields: the axes.
+
+    Raises:
+        InvalidParams: naming every item and field that is wrong, an axis without values, or a request that stands
+            twice.
+
+    Example:
+        >>> plan = sweep(imagen4("a red kite"), aspect_ratio=["1:1", "16:9"], seed="1-5", repeat=2)
+        >>> print(plan)
+        Plan of 20 requests to google/imagen4-fast
+          aspect_ratio  2: 1:1, 16:9
+          seed          5: 1, 2, 3, 4, 5
+          repeat        2: 0, 1
+          80 credits (0.4 USD); about 5 to 60 seconds.
+    """
+    params = read_params(base)
+    twice = sorted(set(axes or {}) & set(fields))
+    if twice:
+        raise InvalidParams({twice[0]: "is given twice; leave one out."}, what=WHAT)
+    sketch = read_sketch(params, {**(axes or {}), **fields}, rows=rows, how=how, repeat=repeat)
+    made = combine(Template(params), sketch.groups)
+    check_twins(made)
+    items = [PlanItem(number, one.params, one.repeat, one.axes) for number, one in enumerate(made)]
+    found = (axis_of(axis, (one.axes[axis] for one in made)) if isinstance(axis, str) else axis for axis in sketch.axes)
+    return Plan(items, found)

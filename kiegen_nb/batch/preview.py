@@ -96,11 +96,17 @@ class Preview:
         """Say what is there and what is left, in one or two sentences."""
         total, left = len(self.plan), len(self.to_pay)
         there = [f"{number:,} {word}" for word, number in self.counts.items() if number and word != "to pay"]
-        known = f"{total - left:,} of {total:,} are there ({', '.join(there)})" if there else "nothing of it is there yet"
+        known = (
+            f"{total - left:,} of {total:,} are there ({', '.join(there)})" if there else "nothing of it is there yet"
+        )
         lines = [f'In "{self.name}" {known}.']
         if self.counts["failed"]:
             lines.append("Failed ones come back as they are; only fresh=True or retry_failed() asks anew.")
-        paid = "Nothing is left to be paid." if not left else f"To be paid: {left:,} {_requests(left)}, {_cost(self.to_pay)}"
+        paid = (
+            "Nothing is left to be paid."
+            if not left
+            else f"To be paid: {left:,} {_requests(left)}, {_cost(self.to_pay)}"
+        )
         return [*lines, paid]
 
 
