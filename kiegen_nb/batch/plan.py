@@ -86,6 +86,8 @@ class Plan(Sequence[PlanItem]):
     def of(cls, requests: Iterable[PlanItem | KieParams | Mapping[str, Any]]) -> Self:
         """Return a plan of requests of any models, in their order and numbered anew.
 
+        Where there are several models, ``api_model`` is an axis.
+
         Args:
             requests: a plan, parts of plans, params, or their JSON form.
 
@@ -99,12 +101,14 @@ class Plan(Sequence[PlanItem]):
         for total, one in enumerate(requests, 1):
             number = total - 1
             try:
-                made = one if isinstance(one, PlanItem) else PlanItem(number, read_params(one))
-                items.append(replace(made, number=number))
+                item = one if isinstance(one, PlanItem) else PlanItem(number, read_params(one))
+                items.append(replace(item, number=number))
             except InvalidParams as error:
                 problems.add(f"item {number}", error.fields)
         problems.check(total)
         check_twins(Made(f"item {item.number}", item.params, {**item.axes, REPEAT: item.repeat}) for item in items)
+        if len({item.params.api_model for item in items}) > 1:
+            items = [replace(item, axes={"api_model": item.params.api_model, **item.axes}) for item in items]
         names = dict.fromkeys(name for item in items for name in item.axes)
         return cls(items, [axis_of(n, [item.axes[n] for item in items if n in item.axes]) for n in names])
 
