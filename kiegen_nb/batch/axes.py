@@ -31,6 +31,7 @@ NOT_SET = "not set"
 _LABEL = 40  # characters of a label
 _SEED_HIGH = 2**31 - 1
 _PROMPT = "prompt"
+_NUMBERS = "write a list, or 1-10, 1-10 (+3), 1-10 [5] or 0.5, 1-2 (+0.5)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +268,10 @@ def _texts(text: str, known: Known) -> list[Any]:
     """Return the values one text stands for: several numbers where numbers belong, else the text itself."""
     if text in known.choices or not known.has_numbers:
         return [text]
-    try:
-        return list(numbers_in(text, is_whole=known.is_whole, most=MOST_ITEMS))
-    except ValueError as problem:
-        if known.is_text:
-            return [text]
-        raise Wrong(f"{text!r} {problem}") from None
+    numbers = numbers_in(text, is_whole=known.is_whole, most=MOST_ITEMS)
+    if numbers is None and not known.is_text:
+        raise Wrong(f"{text!r} cannot be read as numbers; {_NUMBERS}")
+    return [text] if numbers is None else list(numbers)
 
 
 def _replacements(name: str, given: Replace, fields: Fields) -> Values:
