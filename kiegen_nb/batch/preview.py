@@ -183,8 +183,11 @@ def _requests(count: int) -> str:
 
 
 def _is_to_pay(item: PlanItem, task: GenerationTask | None) -> bool:
+    if item.fresh or task is None:
+        return True
     # A queued one is stored, but was never sent; running the batch sends it.
-    return item.fresh or task is None or (task.activity is Activity.QUEUED and task.external_task_id is None)
+    is_queued = task.status is TaskStatus.PENDING and task.activity is Activity.QUEUED
+    return is_queued and task.external_task_id is None
 
 
 def _html(plan: Plan, said: Iterable[str]) -> str:

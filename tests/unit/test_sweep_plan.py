@@ -75,8 +75,8 @@ def test_a_plan_is_a_sequence() -> None:
     assert PLAN[-1] is PLAN[39]
     assert PLAN[3] in PLAN
     assert PLAN.index(PLAN[7]) == 7
-    assert PLAN == sweep(KITE, aspect_ratio=["1:1", "16:9"], seed=range(1, 11), repeat=2)
-    assert PLAN != PLAN[1:]
+    assert sweep(KITE, aspect_ratio=["1:1", "16:9"], seed=range(1, 11), repeat=2) == PLAN
+    assert PLAN[1:] != PLAN
     assert len({PLAN, PLAN[:]}) == 1
     with pytest.raises(IndexError):
         PLAN[40]
