@@ -63,7 +63,7 @@ def main() -> None:
             {
                 "what": replace("kite", ["kite", "boat"]),
                 "seed": SEEDS,
-                "negative_prompt": lambda fields: fields["prompt"],
+                "negative_prompt": itemgetter("prompt"),
             },
         ),
         "Veo 3.1": (veo3("a kite"), {"duration": [4, 8], "prompt": PROMPTS}),
