@@ -110,7 +110,8 @@ class Plan(Sequence[PlanItem]):
         if len({item.params.api_model for item in items}) > 1:
             items = [replace(item, axes={"api_model": item.params.api_model, **item.axes}) for item in items]
         names = dict.fromkeys(name for item in items for name in item.axes)
-        return cls(items, [axis_of(n, [item.axes[n] for item in items if n in item.axes]) for n in names])
+        items = [replace(item, axes={name: _here(item, name) for name in names}) for item in items]
+        return cls(items, [axis_of(name, [item.axes[name] for item in items]) for name in names])
 
     def __len__(self) -> int:
         return len(self._items)
@@ -219,6 +220,13 @@ class Plan(Sequence[PlanItem]):
         unknown = (item for item, price in zip(self, self._prices, strict=True) if price is None)
         low, high = sum(price.low for price in known), sum(price.high for price in known)
         return PlanPrice(round(low, 4), round(high, 4), tuple(unknown))
+
+
+def _here(item: PlanItem, name: str) -> Any:
+    """Return an axis' value of an item that may come from a plan without this axis."""
+    if name == REPEAT:
+        return item.repeat
+    return item.axes[name] if name in item.axes else item.params.flat().get(name)
 
 
 def sweep(

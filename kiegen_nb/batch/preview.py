@@ -11,7 +11,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from kiegen_nb.batch.axes import label
+from kiegen_nb.batch.axes import labels_of
 from kiegen_nb.kie.prices import Price
 from kiegen_nb.tasks import Activity, TaskStatus
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CREATES, WINDOW = 20, 10.0
 """Kie takes this many requests in so many seconds."""
+TO_PAY = "to pay"
 _MINUTE = 60.0
 _SHOWN = 6  # values of an axis that are shown
 _ROWS = 8  # items of a plan that are shown
@@ -33,7 +34,7 @@ _WIDTH = 100  # characters of a line
 
 _GREY = "color:var(--jp-ui-font-color2,#666)"
 _BASE = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
-_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;overflow-wrap:anywhere"
+_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;overflow-wrap:break-word"
 
 
 class Existing(Protocol):
@@ -82,7 +83,7 @@ class Preview:
         for item, task in zip(self.plan, self.existing or (), strict=False):
             if task is not None and not _is_to_pay(item, task):
                 found[_WORDS[task.status]] += 1
-        return {**found, "to pay": len(self.to_pay)}
+        return {**found, TO_PAY: len(self.to_pay)}
 
     def __repr__(self) -> str:
         if self.existing is None:
@@ -90,12 +91,16 @@ class Preview:
         return "\n".join([*_lines(self.plan), *(f"  {line}" for line in self._there())])
 
     def _repr_html_(self) -> str:
-        return _html(self.plan, [_cost(self.plan)] if self.existing is None else self._there())
+        if self.existing is None:
+            return plan_html(self.plan)
+        pairs = zip(self.plan, self.existing, strict=True)
+        words = [TO_PAY if task is None or _is_to_pay(item, task) else _WORDS[task.status] for item, task in pairs]
+        return _html(self.plan, self._there(), words)
 
     def _there(self) -> list[str]:
         """Say what is there and what is left, in one or two sentences."""
         total, left = len(self.plan), len(self.to_pay)
-        there = [f"{number:,} {word}" for word, number in self.counts.items() if number and word != "to pay"]
+        there = [f"{number:,} {word}" for word, number in self.counts.items() if number and word != TO_PAY]
         known = (
             f"{total - left:,} of {total:,} are there ({', '.join(there)})" if there else "nothing of it is there yet"
         )
@@ -190,20 +195,27 @@ def _is_to_pay(item: PlanItem, task: GenerationTask | None) -> bool:
     return is_queued and task.external_task_id is None
 
 
-def _html(plan: Plan, said: Iterable[str]) -> str:
+def _html(plan: Plan, said: Iterable[str], words: Sequence[str] | None = None) -> str:
+    """Return a plan as HTML, with what is said about it and a word for each item."""
     rows = [(axis.name, f"{len(axis.values):,}", _values(axis)) for axis in plan.axes]
     parts = [f"<div><b>{escape(_title(plan))}</b></div>", _table(("axis", "values", ""), rows) if rows else ""]
     parts += [f"<div>{escape(line)}</div>" for line in said]
-    names = [axis.name for axis in plan.axes]
-    items = [
-        [str(item.number), *(label(item.axes.get(name)) for name in names), "unknown" if price is None else f"{price}"]
-        for item, price in zip(plan[:_ROWS], plan[:_ROWS].prices(), strict=True)
-    ]
-    if items:
-        rest = len(plan) - len(items)
+    first = plan[:_ROWS]
+    lines = [[str(item.number)] for item in first]
+    for axis in plan.axes:
+        labels = labels_of(item.axes.get(axis.name) for item in first)
+        lines = [[*line, text] for line, text in zip(lines, labels, strict=True)]
+    prices = ["unknown" if price is None else str(price) for price in first.prices()]
+    lines = [[*line, text] for line, text in zip(lines, prices, strict=True)]
+    head = ["item", *(axis.name for axis in plan.axes), "price"]
+    if words is not None:
+        head.append("")
+        lines = [[*line, text] for line, text in zip(lines, words[:_ROWS], strict=True)]
+    if lines:
+        rest = len(plan) - len(lines)
         more = f'<div style="{_GREY}">and {rest:,} more</div>' if rest else ""
-        summary = f'<summary style="{_GREY};cursor:pointer">The first {len(items):,}</summary>'
-        parts.append(f"<details>{summary}{_table(('item', *names, 'price'), items)}{more}</details>")
+        summary = f'<summary style="{_GREY};cursor:pointer">The first {len(lines):,}</summary>'
+        parts.append(f"<details>{summary}{_table(head, lines)}{more}</details>")
     return f'<div style="{_BASE}">{"".join(parts)}</div>'
 
 

@@ -131,6 +131,12 @@ def test_labels_are_short_and_tell_files_by_their_names() -> None:
     assert plan[0].params.flat()["image_urls"] == [PICTURE.download_url]
 
 
+def test_long_texts_that_begin_alike_are_told_apart_by_their_ends() -> None:
+    long = "a red kite over the sea, in the style of an old woodcut, "
+    [axis] = sweep(KITE, prompt=[f"{long}at dawn", f"{long}at dusk", "a kite"]).axes
+    assert axis.labels == ("…dawn", "…dusk", "a kite")
+
+
 def test_other_names_of_a_field_lead_to_it() -> None:
     pictures = ["https://example.com/a.png", "https://example.com/b.png"]
     assert values(sweep(veo3("a kite"), images=pictures), "image_urls") == [[one] for one in pictures]

@@ -107,6 +107,9 @@ def test_plans_add_up_and_are_numbered_anew() -> None:
         {"api_model": "google/imagen4-fast", "seed": 2},
         {"api_model": "google/imagen4", "seed": "x"},
     ]
+    more = sweep(KITE, seed=[1], repeat=2) + sweep(imagen4("a blue kite", seed=5), aspect_ratio=["1:1"])
+    assert [tuple(item.axes.values()) for item in more] == [(1, 0, "16:9"), (1, 1, "16:9"), (5, 0, "1:1")]
+    assert more.axes[2].values == ("16:9", "1:1")
     with pytest.raises(InvalidParams, match=r"item 0 and item 2: are the same request \(seed=1, repeat=0\)"):
         sweep(KITE, seed=[1, 2]) + sweep(KITE, seed=[1])
 
@@ -211,7 +214,10 @@ def test_a_preview_says_what_is_there_and_what_is_left_to_pay() -> None:
         "  Failed ones come back as they are; only fresh=True or retry_failed() asks anew.",
         "  To be paid: 36 requests, 144 credits (0.72 USD); about 15 to 70 seconds.",
     ]
-    assert "To be paid: 36 requests" in preview._repr_html_()
+    html = preview._repr_html_()
+    assert "To be paid: 36 requests" in html
+    assert (html.count(">finished<"), html.count(">pending<"), html.count(">failed<")) == (2, 1, 1)
+    assert html.count(">to pay<") == 4
 
 
 def test_a_fresh_item_is_paid_again_whatever_is_there() -> None:
