@@ -285,8 +285,11 @@ def _several(given: Any) -> list[Any]:
 
 
 def _texts(text: str, known: Known) -> list[Any]:
-    """Return the values one text stands for: several numbers where numbers belong, else the text itself."""
-    if text in known.choices or not known.has_numbers:
+    """Return the values one text stands for: several numbers or choices where those belong, else the text itself."""
+    parts = [part.strip() for part in text.split(",")]
+    if set(parts) <= set(known.choices):
+        return list(parts)
+    if not known.has_numbers:
         return [text]
     numbers = numbers_in(text, is_whole=known.is_whole, most=MOST_ITEMS)
     if numbers is None and not known.is_text:

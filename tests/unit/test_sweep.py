@@ -113,6 +113,11 @@ def test_numbers_spelt_as_text_are_numbers_where_numbers_belong() -> None:
     assert values(sweep(standard, seed="dawn"), "seed") == ["dawn"]
 
 
+def test_choices_in_one_text_are_several_values() -> None:
+    assert values(sweep(KITE, aspect_ratio="1:1, 16:9,4:3"), "aspect_ratio") == ["1:1", "16:9", "4:3"]
+    assert "'1:1, 16:8' is not one of the choices" in wrong(KITE, aspect_ratio="1:1, 16:8")["item 0, aspect_ratio"]
+
+
 def test_none_is_not_set() -> None:
     plan = sweep(imagen4("a red kite", seed=5), seed=[None, 5])
     assert values(plan, "seed") == [None, 5]
@@ -386,9 +391,11 @@ def test_files_of_this_machine_are_refused_where_an_address_is_wanted(
     assert len(sweep(KITE, prompt=["here.png"])) == 1
 
 
-def test_a_base_that_is_none_is_told() -> None:
-    with pytest.raises(InvalidParams, match="is no request"):
-        sweep(imagen4)  # type: ignore[arg-type] # people forget to call it
+def test_a_base_that_is_no_request_is_told() -> None:
+    with pytest.raises(InvalidParams, match="imagen4 is a function; call it first"):
+        sweep(imagen4, seed=[1])  # type: ignore[arg-type] # people forget to call it
+    with pytest.raises(InvalidParams, match="NoneType is no request"):
+        sweep(None, seed=[1])  # type: ignore[arg-type] # the sentence is the point
 
 
 def test_nothing_of_a_plan_can_change_its_base() -> None:

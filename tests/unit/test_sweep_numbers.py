@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiegen_nb import InvalidParams, imagen4, midjourney, sweep
@@ -68,6 +68,7 @@ def test_numbers_that_never_end_are_refused(text: str, said: str) -> None:
 
 
 @given(st.integers(-500, 500), st.integers(-500, 500), st.integers(1, 50))
+@settings(deadline=None)
 def test_a_range_holds_its_ends_and_goes_in_equal_steps(first: int, last: int, step: int) -> None:
     signed = step if last >= first else -step
     found = numbers(f"{first}-{last} ({signed:+})", most=2000)
@@ -75,6 +76,7 @@ def test_a_range_holds_its_ends_and_goes_in_equal_steps(first: int, last: int, s
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(2, 20))
+@settings(deadline=None)
 def test_numbers_at_equal_distances_hold_both_ends(first: int, last: int, count: int) -> None:
     found = numbers(f"{first}-{last} [{count}]")
     assert found is not None
@@ -83,6 +85,7 @@ def test_numbers_at_equal_distances_hold_both_ends(first: int, last: int, count:
 
 
 @given(st.text(max_size=30))
+@settings(deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         found = numbers(text)

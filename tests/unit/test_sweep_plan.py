@@ -59,6 +59,7 @@ def tags_of(html: str) -> list[str]:
 
 
 @given(st.integers(-50, 50) | st.none(), st.integers(-50, 50) | st.none(), st.sampled_from([None, 1, 2, 7, -1, -3]))
+@settings(deadline=None)
 def test_a_slice_is_a_plan_whose_items_keep_their_numbers(
     start: int | None, stop: int | None, step: int | None
 ) -> None:
