@@ -222,6 +222,13 @@ class Plan(Sequence[PlanItem]):
         return PlanPrice(round(low, 4), round(high, 4), tuple(unknown))
 
 
+def _request(base: object) -> KieParams:
+    if callable(base):
+        name = getattr(base, "__name__", "it")
+        raise InvalidParams({"": f"{name} is a function; call it first: sweep({name}('a red kite'), ...)."}, what=WHAT)
+    return read_params(base)
+
+
 def _here(item: PlanItem, name: str) -> Any:
     """Return an axis' value of an item that may come from a plan without this axis."""
     if name == REPEAT:
@@ -247,8 +254,8 @@ def sweep(
     An axis is a list or any other iterable of values. Also: a dict of label -> value, for headers that can be read;
     one value alone (a text is one value, and never a list of its characters); numbers as other programs write them,
     ``"1-10"``, ``"1-10 (+3)"``, ``"1-10 [5]"``, ``"0.5, 1-2 (+0.5)"``, and choices, ``"1:1, 16:9"``; `replace` for
-    words of a prompt; `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other fields and returns
-    the value. None as a value is "not set". A seed nobody sets is left to the service.
+    words of a prompt; `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other
+    fields and returns the value. None as a value is "not set". A seed nobody sets is left to the service.
 
     Args:
         base: what is asked for where no axis says otherwise.
@@ -273,10 +280,7 @@ def sweep(
           repeat        2: 0, 1
           80 credits (0.4 USD); about 5 to 60 seconds.
     """
-    if callable(base):
-        name = getattr(base, "__name__", "it")
-        raise InvalidParams({"": f"{name} is a function; call it first: sweep({name}('a red kite'), ...)."}, what=WHAT)
-    params = read_params(base)
+    params = _request(base)
     twice = sorted(set(axes or {}) & set(fields))
     if twice:
         raise InvalidParams({twice[0]: "is given twice; leave one out."}, what=WHAT)
