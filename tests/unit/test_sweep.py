@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import json
 import math
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiegen_nb import InvalidParams, fixed_seeds, imagen4, market, midjourney, replace, sora2, sweep, veo3
+import kiegen_nb
+from kiegen_nb import InvalidParams, catalogue, fixed_seeds, imagen4, market, midjourney, replace, sora2, sweep, veo3
+from kiegen_nb.batch.fields import Known
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
+from kiegen_nb.kie.validation import example
 from kiegen_nb.tasks import AssetKind, UploadResult
 
 KITE = imagen4("a red kite")
@@ -403,3 +408,21 @@ def test_nothing_of_a_plan_can_change_its_base() -> None:
     sweep(base, prompt=["a", "b"], seed=fixed_seeds(3))
     assert base == imagen4("a red kite", seed=4)
     assert isinstance(base, KieImagen4Params)
+
+
+# Every model, and the documentation.
+
+
+def test_every_market_model_can_be_a_base() -> None:
+    for slug in catalogue:
+        base = market(slug, **example(catalogue[slug]))
+        [item] = sweep(base)
+        assert (item.params, item.params.identity()) == (base, base.identity())
+
+
+@pytest.mark.parametrize("module", ["axes", "numbers", "plan", "rows"])
+def test_the_examples_are_true(module: str) -> None:
+    names = {name: getattr(kiegen_nb, name) for name in ("fixed_seeds", "imagen4", "market", "replace", "sweep")}
+    done = doctest.testmod(import_module(f"kiegen_nb.batch.{module}"), extraglobs={**names, "Known": Known})
+    assert done.attempted > 0
+    assert done.failed == 0
