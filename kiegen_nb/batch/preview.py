@@ -18,7 +18,6 @@ from kiegen_nb.tasks import Activity, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kiegen_nb.batch.axes import Axis
     from kiegen_nb.batch.plan import Plan, PlanItem, PlanPrice
     from kiegen_nb.tasks import GenerationTask
 
@@ -139,11 +138,11 @@ def plan_html(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> list[str]:
-    names = [axis.name for axis in plan.axes]
-    wide = max(map(len, names), default=0)
-    many = max((len(f"{len(axis.values):,}") for axis in plan.axes), default=0)
-    axes = [f"  {axis.name:{wide}}  {len(axis.values):{many},}: {_values(axis)}" for axis in plan.axes]
-    return [_title(plan), *(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in axes)]
+    rows = _axes(plan)
+    wide = max((len(name) for name, _, _ in rows), default=0)
+    many = max((len(count) for _, count, _ in rows), default=0)
+    lines = [f"  {name:{wide}}  {count:>{many}}: {values}" for name, count, values in rows]
+    return [_title(plan), *(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in lines)]
 
 
 def _title(plan: Plan) -> str:
@@ -152,11 +151,15 @@ def _title(plan: Plan) -> str:
     return f"Plan of {len(plan):,} {_requests(len(plan))}{f' to {named}' if models else ''}"
 
 
-def _values(axis: Axis) -> str:
-    labels = list(axis.labels)
-    if len(labels) > _SHOWN:
-        labels = [*labels[: _SHOWN - 1], "…", labels[-1]]
-    return ", ".join(labels)
+def _axes(plan: Plan) -> list[tuple[str, str, str]]:
+    """Return for each axis its name, how many values of it occur, and which; a slice has its own."""
+    rows = []
+    for axis in plan.axes if len(plan) else ():
+        here = {repr(item.axes.get(axis.name)) for item in plan}
+        labels = [text for value, text in zip(axis.values, axis.labels, strict=True) if repr(value) in here]
+        shown = labels if len(labels) <= _SHOWN else [*labels[: _SHOWN - 1], "…", labels[-1]]
+        rows.append((axis.name, f"{len(labels):,}", ", ".join(shown)))
+    return rows
 
 
 def _cost(plan: Plan) -> str:
@@ -197,7 +200,7 @@ def _is_to_pay(item: PlanItem, task: GenerationTask | None) -> bool:
 
 def _html(plan: Plan, said: Iterable[str], words: Sequence[str] | None = None) -> str:
     """Return a plan as HTML, with what is said about it and a word for each item."""
-    rows = [(axis.name, f"{len(axis.values):,}", _values(axis)) for axis in plan.axes]
+    rows = _axes(plan)
     parts = [f"<div><b>{escape(_title(plan))}</b></div>", _table(("axis", "values", ""), rows) if rows else ""]
     parts += [f"<div>{escape(line)}</div>" for line in said]
     first = plan[:_ROWS]

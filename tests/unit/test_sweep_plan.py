@@ -155,8 +155,12 @@ def test_a_printed_plan_says_what_is_asked_for() -> None:
         "  repeat         2: 0, 1\n"
         "  160 credits (0.8 USD); about 15 to 70 seconds."
     )
-    assert repr(PLAN[:0]).startswith("Plan of 0 requests\n")
-    assert "Nothing to be paid." in repr(PLAN[:0])
+    assert str(PLAN[3:5]).splitlines()[1:4] == [
+        "  aspect_ratio  1: 1:1",
+        "  seed          2: 2, 3",
+        "  repeat        2: 0, 1",
+    ]
+    assert repr(PLAN[:0]) == "Plan of 0 requests\n  Nothing to be paid."
     assert str(sweep(KITE)).startswith("Plan of 1 request to google/imagen4-fast\n")
     assert "about 8 to 9 minutes" in repr(sweep(KITE, seed="1-1000"))
 
