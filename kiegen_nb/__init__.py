@@ -70,7 +70,7 @@ _HOME = {
     "midjourney": "kiegen_nb.kie.models.midjourney",
     "params_from": "kiegen_nb.provenance",
     "query_keys": "kiegen_nb.engine.query",
-    "replace": "kiegen_nb.batch.axes",
+    "search_replace": "kiegen_nb.batch.axes",
     "sora2": "kiegen_nb.kie.models.sora2",
     "sweep": "kiegen_nb.batch.plan",
     "veo3": "kiegen_nb.kie.models.veo3",
@@ -78,7 +78,7 @@ _HOME = {
 
 if TYPE_CHECKING:
     from kiegen_nb.batch.axes import fixed_seeds as fixed_seeds
-    from kiegen_nb.batch.axes import replace as replace
+    from kiegen_nb.batch.axes import search_replace as search_replace
     from kiegen_nb.batch.plan import Plan as Plan
     from kiegen_nb.batch.plan import PlanItem as PlanItem
     from kiegen_nb.batch.plan import sweep as sweep

@@ -51,7 +51,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Put words in the place of others, see `replace`."""
+    """Put words in the place of others, see `search_replace`."""
 
     searched: str
     words: Mapping[str, str]
@@ -127,7 +127,9 @@ class Values:
     is_single: bool = False
 
 
-def replace(searched: str, words: Iterable[str] | Mapping[str, str] | None = None, *, field: str | None = None) -> Any:
+def search_replace(
+    searched: str, words: Iterable[str] | Mapping[str, str] | None = None, *, field: str | None = None
+) -> Any:
     """Vary some words of a text: the value of an axis is the prompt with other words in their place.
 
     Args:
@@ -139,7 +141,8 @@ def replace(searched: str, words: Iterable[str] | Mapping[str, str] | None = Non
 
     Example:
         >>> kites = imagen4("a red kite over the sea")
-        >>> plan = sweep(kites, colour=replace("red", ["red", "blue"]), prompt=replace("kite", ["kite", "balloon"]))
+        >>> colours, things = search_replace("red", ["red", "blue"]), search_replace("kite", ["kite", "balloon"])
+        >>> plan = sweep(kites, colour=colours, prompt=things)
         >>> plan[3].params.input.prompt
         'a blue balloon over the sea'
     """
@@ -305,11 +308,11 @@ def _replacements(name: str, given: Replace, fields: Fields) -> Values:
             raise
         spot = fields.find(_PROMPT)
     if spot.inside or not fields.known(spot).is_text:
-        raise Wrong(f"{spot.field} is no text; replace() changes words of a text.")
+        raise Wrong(f"{spot.field} is no text; search_replace() changes words of a text.")
     if not given.searched:
-        raise Wrong("searches for nothing; write replace('kite', ['kite', 'balloon']).")
+        raise Wrong("searches for nothing; write search_replace('kite', ['kite', 'balloon']).")
     if not given.words:
-        raise Wrong("has no words to put in; write replace('kite', ['kite', 'balloon']).")
+        raise Wrong("has no words to put in; write search_replace('kite', ['kite', 'balloon']).")
     return Values(
         Axis(name, tuple(given.words), labels_of(given.words)),
         tuple(Change(Turn.REPLACED, spot, (given.searched, word)) for word in given.words.values()),

@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kiegen_nb import Plan, imagen4, market, midjourney, replace, sora2, sweep, veo3
+from kiegen_nb import Plan, imagen4, market, midjourney, search_replace, sora2, sweep, veo3
 from tests.benchmarks.measuring import Figure, machine
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main() -> None:
         "Imagen 4, words and a function": (
             KITE,
             {
-                "what": replace("kite", ["kite", "boat"]),
+                "what": search_replace("kite", ["kite", "boat"]),
                 "seed": SEEDS,
                 "negative_prompt": itemgetter("prompt"),
             },

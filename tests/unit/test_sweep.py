@@ -19,7 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kiegen_nb
-from kiegen_nb import InvalidParams, catalogue, fixed_seeds, imagen4, market, midjourney, replace, sora2, sweep, veo3
+from kiegen_nb import (
+    InvalidParams,
+    catalogue,
+    fixed_seeds,
+    imagen4,
+    market,
+    midjourney,
+    search_replace,
+    sora2,
+    sweep,
+    veo3,
+)
 from kiegen_nb.batch.fields import Known
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
 from kiegen_nb.kie.validation import example
@@ -194,19 +205,21 @@ def test_a_dotted_name_that_leads_nowhere_is_refused(name: str, said: str) -> No
 
 def test_words_are_replaced_and_the_axis_shows_the_words() -> None:
     base = imagen4("a red kite, a kite over the sea")
-    plan = sweep(base, colour=replace("red", ["red", "blue"]), prompt=replace("kite", ["kite", "balloon"]))
+    plan = sweep(
+        base, colour=search_replace("red", ["red", "blue"]), prompt=search_replace("kite", ["kite", "balloon"])
+    )
     assert values(plan, "prompt")[3] == "a blue balloon, a balloon over the sea"
     assert dict(plan[3].axes) == {"colour": "blue", "prompt": "balloon"}
 
 
 def test_words_are_replaced_in_every_prompt_of_another_axis() -> None:
-    plan = sweep(KITE, prompt=["a kite", "two kites"], what=replace("kite", {"toy": "balloon"}))
+    plan = sweep(KITE, prompt=["a kite", "two kites"], what=search_replace("kite", {"toy": "balloon"}))
     assert values(plan, "prompt") == ["a balloon", "two balloons"]
     assert plan.axes[1].labels == ("toy",)
 
 
 def test_a_list_of_words_alone_searches_for_the_first() -> None:
-    assert values(sweep(KITE, prompt=replace("kite, hot balloon, boat")), "prompt") == [
+    assert values(sweep(KITE, prompt=search_replace("kite, hot balloon, boat")), "prompt") == [
         "a red kite",
         "a red hot balloon",
         "a red boat",
@@ -215,18 +228,18 @@ def test_a_list_of_words_alone_searches_for_the_first() -> None:
 
 def test_another_text_than_the_prompt_can_be_changed() -> None:
     base = imagen4("a kite", negative_prompt="rain, people")
-    assert values(sweep(base, negative_prompt=replace("rain", ["snow"])), "negative_prompt") == ["snow, people"]
-    assert values(sweep(base, sky=replace("rain", ["fog"], field="negative_prompt")), "negative_prompt") == [
+    assert values(sweep(base, negative_prompt=search_replace("rain", ["snow"])), "negative_prompt") == ["snow, people"]
+    assert values(sweep(base, sky=search_replace("rain", ["fog"], field="negative_prompt")), "negative_prompt") == [
         "fog, people"
     ]
 
 
 def test_words_that_are_not_there_are_told_with_their_item() -> None:
-    assert wrong(KITE, prompt=["a kite", "a boat"], what=replace("kite", ["balloon"])) == {
+    assert wrong(KITE, prompt=["a kite", "a boat"], what=search_replace("kite", ["balloon"])) == {
         "item 1, prompt": "does not contain 'kite', so there is nothing to replace.",
     }
-    assert "has no words" in wrong(KITE, prompt=replace("kite", []))["prompt"]
-    assert "is no text" in wrong(KITE, aspect_ratio=replace("1", ["2"]))["aspect_ratio"]
+    assert "has no words" in wrong(KITE, prompt=search_replace("kite", []))["prompt"]
+    assert "is no text" in wrong(KITE, aspect_ratio=search_replace("1", ["2"]))["aspect_ratio"]
 
 
 def test_fixed_seeds_are_the_same_in_every_process() -> None:
@@ -422,7 +435,7 @@ def test_every_market_model_can_be_a_base() -> None:
 
 @pytest.mark.parametrize("module", ["axes", "numbers", "plan", "rows"])
 def test_the_examples_are_true(module: str) -> None:
-    names = {name: getattr(kiegen_nb, name) for name in ("fixed_seeds", "imagen4", "market", "replace", "sweep")}
+    names = {name: getattr(kiegen_nb, name) for name in ("fixed_seeds", "imagen4", "market", "search_replace", "sweep")}
     done = doctest.testmod(import_module(f"kiegen_nb.batch.{module}"), extraglobs={**names, "Known": Known})
     assert done.attempted > 0
     assert done.failed == 0
