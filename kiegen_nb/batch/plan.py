@@ -254,8 +254,8 @@ def sweep(
     An axis is a list or any other iterable of values. Also: a dict of label -> value, for headers that can be read;
     one value alone (a text is one value, and never a list of its characters); numbers as other programs write them,
     ``"1-10"``, ``"1-10 (+3)"``, ``"1-10 [5]"``, ``"0.5, 1-2 (+0.5)"``, and choices, ``"1:1, 16:9"``; `search_replace`
-    for words of a prompt; `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other
-    fields and returns the value. None as a value is "not set". A seed nobody sets is left to the service.
+    for words of a prompt; `fixed_seeds` for seeds that are the same in every run; a function, which gets the
+    item's other fields and returns the value. None as a value is "not set". A seed nobody sets is left to the service.
 
     Args:
         base: what is asked for where no axis says otherwise.
