@@ -15,6 +15,7 @@ from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.refresh import fetch
+from kiegen_nb.session_ratings import SessionRatings
 from kiegen_nb.session_uploads import SessionUploads
 from kiegen_nb.settings import load_settings
 from kiegen_nb.sharing import shared_engine
@@ -37,7 +38,7 @@ _MAX_PROMPT_ID = 200
 _CATALOGUE = "catalogue"
 
 
-class Session(SessionUploads):
+class Session(SessionUploads, SessionRatings):
     """Makes pictures and videos, remembers every task, and brings galleries up to date.
 
     Sessions with the same store and account share one engine, however often the cell runs.

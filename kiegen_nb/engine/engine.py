@@ -20,6 +20,7 @@ from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
+from kiegen_nb.engine.rating import Rater
 from kiegen_nb.engine.removal import Remover
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.submission import Submitter, until_stored
@@ -92,6 +93,7 @@ class Engine:
         self._poller = Poller(self, service)
         self._keeper = Keeper(self)
         self.remover = Remover(self)
+        self.rater = Rater(self)
         self._media = MediaSaver(
             self.clock, user_agent=user_agent, allow_local=service.is_local, fresh_url=service.fresh_url
         )

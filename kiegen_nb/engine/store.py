@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.store_asks import StoreAsks
-from kiegen_nb.engine.transitions import apply
+from kiegen_nb.engine.transitions import Remark, apply
 from kiegen_nb.tasks import Activity, TaskStatus
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class Store(StoreAsks):
             if after is not before:
                 values = {name: value for name, value in schema.values_of(after).items() if value != row[name]}
                 values["revision"] = self._database.revision(connection)
-                values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
+                if not isinstance(event, Remark):
+                    values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
                 bound = {_NEW + name: value for name, value in values.items()}
                 connection.execute(_update_of(tuple(values)), {"task_id": task_id, **bound})
             return before, after
