@@ -33,6 +33,8 @@ _HOME = {
     "ModelUnavailable": "kiegen_nb.errors",
     "NotFound": "kiegen_nb.errors",
     "OutOfCredits": "kiegen_nb.errors",
+    "Plan": "kiegen_nb.batch.plan",
+    "PlanItem": "kiegen_nb.batch.plan",
     "ProviderParams": "kiegen_nb.kie.models",
     "RateLimited": "kiegen_nb.errors",
     "RequestRefused": "kiegen_nb.errors",
@@ -61,16 +63,24 @@ _HOME = {
     "UploadWidget": "kiegen_nb.widgets.upload",
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
+    "fixed_seeds": "kiegen_nb.batch.axes",
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
     "midjourney": "kiegen_nb.kie.models.midjourney",
     "params_from": "kiegen_nb.provenance",
     "query_keys": "kiegen_nb.engine.query",
+    "replace": "kiegen_nb.batch.axes",
     "sora2": "kiegen_nb.kie.models.sora2",
+    "sweep": "kiegen_nb.batch.plan",
     "veo3": "kiegen_nb.kie.models.veo3",
 }
 
 if TYPE_CHECKING:
+    from kiegen_nb.batch.axes import fixed_seeds as fixed_seeds
+    from kiegen_nb.batch.axes import replace as replace
+    from kiegen_nb.batch.plan import Plan as Plan
+    from kiegen_nb.batch.plan import PlanItem as PlanItem
+    from kiegen_nb.batch.plan import sweep as sweep
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.health import Health as Health
     from kiegen_nb.engine.journal import TaskEvent as TaskEvent

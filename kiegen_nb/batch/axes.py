@@ -212,7 +212,8 @@ def check_files(value: object, known: Known) -> None:
     Raises:
         Wrong: with one sentence about the file.
     """
-    for one in value if isinstance(value, list | tuple) else [value]:
+    several: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
+    for one in several:
         named = isinstance(one, str) and known.takes_files and "://" not in one
         kind = mimetypes.guess_type(one)[0] if named and isinstance(one, str) else None
         if not isinstance(one, os.PathLike) and (kind or "").partition("/")[0] not in ("image", "video", "audio"):
@@ -220,7 +221,7 @@ def check_files(value: object, known: Known) -> None:
         path = Path(one)
         if not path.expanduser().exists():
             raise Wrong(f"there is no file {path} (looked in {Path.cwd()}).")
-        raise Wrong(f"{path} is a file on this machine; give session.upload({str(path)!r}).result() instead.")
+        raise Wrong(f"{path} is a file on this machine; upload it first: session.upload({str(path)!r}).")
 
 
 def label(value: object) -> str:

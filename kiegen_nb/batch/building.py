@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kiegen_nb.batch.axes import MOST_ITEMS, label
+from kiegen_nb.batch.axes import label
 from kiegen_nb.batch.fields import Wrong
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models import params_class
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.models.base import KieParams
 
 REPEAT = "repeat"
-WHAT = "This sweep"
 _SHOWN = 5  # problems of different kinds that are told
 
 
@@ -140,15 +139,15 @@ class Template:
         """The fields the base would have anyway, had nobody written them."""
         found: set[str] = set()
         for name in self.fields:
+            if name == "api_model":
+                continue
             rest = {other: value for other, value in self.fields.items() if other != name and other not in found}
             try:
-                if (
-                    name != "api_model"
-                    and type(self._base).build(api_model=self._base.api_model, **_without(rest)) == self._base
-                ):
-                    found.add(name)
+                made = type(self._base).build(**rest)
             except InvalidParams:
                 continue
+            if made == self._base:
+                found.add(name)
         return found
 
 
@@ -158,19 +157,16 @@ def combine(template: Template, groups: Sequence[Sequence[Choice]]) -> list[Made
     Raises:
         InvalidParams: naming every wrong item and field.
     """
-    total = math.prod(len(group) for group in groups)
-    if total > MOST_ITEMS:
-        sizes = " x ".join(f"{len(group):,}" for group in groups)
-        raise InvalidParams(
-            {"": f"{sizes} = {total:,} requests; at most {MOST_ITEMS:,} are planned at once."}, what=WHAT
-        )
+    total = math.prod(map(len, groups))
     made: list[Made] = []
     problems = Problems()
     for number, choices in enumerate(itertools.product(*groups)):
-        name = ", ".join(choice.name for choice in choices if choice.name) or f"item {number}"
-        if name[0] != "i" and len(groups) > 1:
-            name = f"item {number} ({name})"
+        name = choices[0].name if choices else ""
+        if not name or len(groups) > 1:
+            name = f"{name}, item {number}".removeprefix(", ")
         axes = {axis: value for choice in choices for axis, value in choice.axes.items()}
+        if REPEAT in axes:
+            axes[REPEAT] = axes.pop(REPEAT)  # the last, wherever it came from
         try:
             made.append(Made(name, _made(template, choices, axes), axes))
         except InvalidParams as error:
@@ -219,7 +215,3 @@ def _twins(first: Made, second: Made) -> str:
     same = f" ({', '.join(equal)})" if equal else ""
     although = f", although {', '.join(other)}" if other else ""
     return f"are the same request{same}{although}. Leave one out; repeat= asks for several of each."
-
-
-def _without(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != "api_model"}

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import params_class
 from kiegen_nb.kie.models.market import KieMarketParams, params_for
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.models.base import KieParams
 
 _INPUT = "input."
+_TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _FILES = frozenset(f"{kind}{plural}" for kind in ("image", "video", "audio") for plural in ("", "s"))
 
 
@@ -87,10 +89,11 @@ class Fields:
         self._others = {"apiModel": "api_model"}
         for family in families:
             self._others |= dict.fromkeys(family.slug_names, "api_model") | dict(family.input_model().other_names)
-        # The service is asked as it is written, so nobody knows which fields there are.
+        # Nobody knows which fields there are where nothing is checked, or the catalogue does not list all of them.
         self._is_open = isinstance(base, KieMarketParams) and (
-            not base.validate_input or any(len(family.field_names()) == len(family.own_fields()) for family in families)
+            not base.validate_input or any(not _is_listed(family) for family in families)
         )
+        self._given = base.flat()
         self._schemas: dict[str, Known] | None = None
 
     def find(self, name: str) -> Spot:
@@ -117,7 +120,7 @@ class Fields:
     def known(self, spot: Spot) -> Known:
         """Return what is known of the values at a place."""
         if spot.inside:
-            return Known()
+            return Known(types=_types_of(self._given.get(spot.field), spot.inside))
         if self._schemas is None:
             self._schemas = {}
             for family in self._families:
@@ -131,6 +134,21 @@ class Fields:
             if tried in self._others:
                 return self._others[tried]
         return None
+
+
+def _is_listed(family: type[KieParams]) -> bool:
+    model = catalogue.get(family.slug) if issubclass(family, KieMarketParams) else None
+    return model is not None and model.complete
+
+
+def _types_of(value: Any, inside: tuple[str | int, ...]) -> frozenset[str]:
+    """Return what is at a place deep inside a value now, as far as there is something."""
+    for key in inside:
+        if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            value = value.get(str(key)) if isinstance(value, dict) else None
+    return frozenset({_TYPES[type(value)]}) if type(value) in _TYPES else frozenset()
 
 
 def _known_of(family: type[KieParams]) -> dict[str, Known]:
