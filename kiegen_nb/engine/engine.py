@@ -89,7 +89,7 @@ class Engine:
         self.display = SerialThread("kiegen-display")
         self.hub = QueryHub(self.thread, self.store.by_prompt, lambda: service.is_sandbox)
         self.uploads = Uploader(service, database, self.clock, self.thread, self.callbacks)
-        self._submitter = Submitter(self, service)
+        self.submitter = Submitter(self, service)
         self._poller = Poller(self, service)
         self._keeper = Keeper(self)
         self.remover = Remover(self)
@@ -168,10 +168,6 @@ class Engine:
             handles.append(TaskHandle(self, task))
         return handles
 
-    def take_back(self, task_id: str) -> None:
-        """Have a request that waits to be sent stay queued; on the loop."""
-        self._submitter.cancel(task_id)
-
     def refresh(self, task_id: str) -> None:
         """Look at a task once more now, or fetch its missing files again."""
         self._check_open()
@@ -192,7 +188,7 @@ class Engine:
         """Return what is going on, and what holds it back."""
         self._check_open()
         return take_stock(
-            self.service, self._database.name, self.limits, self._poller, self._submitter, len(self._saving)
+            self.service, self._database.name, self.limits, self._poller, self.submitter, len(self._saving)
         )
 
     def invalidate(self, prompt_id: str | None) -> None:
@@ -298,14 +294,19 @@ class Engine:
             self.thread.spawn(self._save(task))
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing new is begun any more."""
+        return self._closed
+
+    @property
     def sending(self) -> frozenset[str]:
         """The ids of the tasks on their way to the service."""
-        return self._submitter.sending
+        return self.submitter.sending
 
     @property
     def busy_with(self) -> frozenset[str]:
         """The ids of the tasks this process works on itself."""
-        return self._poller.watching | self._submitter.sending | self._saving
+        return self._poller.watching | self.submitter.sending | self._saving
 
     def look_failed(self, task_id: str, error: Exception | None) -> None:
         """Take in that a look at a task failed, or (None) works again."""
@@ -332,7 +333,7 @@ class Engine:
             return
         error: KiegenError | None
         try:
-            error = await self._submitter.send(task, request, patient=patient)
+            error = await self.submitter.send(task, request, patient=patient)
         except KiegenError as trouble:
             error = trouble
             note("store.trouble", task.id, str(error))
@@ -372,7 +373,7 @@ class Engine:
     async def _cancel(self, task_id: str) -> bool:
         task = await self.dispatch(task_id, Cancelled(as_datetime(self.clock.time())))
         if task.fail_code == CANCELLED:
-            self._submitter.cancel(task_id)
+            self.submitter.cancel(task_id)
         return task.fail_code == CANCELLED
 
     async def _refetch(self, prompt_id: str) -> tuple[GenerationTask, ...]:
@@ -395,9 +396,9 @@ class Engine:
 
     async def _finish(self) -> None:
         deadline = self.clock.time() + CLOSE_PATIENCE
-        for task_id in self._submitter.sending:
-            self._submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
-        while self._submitter.sending and self.clock.time() < deadline:
+        for task_id in self.submitter.sending:
+            self.submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
+        while self.submitter.sending and self.clock.time() < deadline:
             await self.clock.sleep(0.02)
         # Whatever still ran would take its lease again after it was given back.
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -80,6 +80,13 @@ class Store(StoreAsks):
         """Return the tasks of all groups, newest first."""
         return self._select()
 
+    def rows(self, prompt_id: str | None) -> Sequence[RowMapping]:
+        """Return the rows of a group (None: of all), newest first, for tables: ten thousand tasks would take seconds."""
+        query = select(schema.tasks).where(_t.account == self._account, _t.deleted_at.is_(None))
+        query = query if prompt_id is None else query.where(_t.prompt_id == prompt_id)
+        with self._database.read() as connection:
+            return connection.execute(query.order_by(_t.created_at.desc(), _t.id)).mappings().all()
+
     def is_busy(self) -> bool:
         """Whether any living process still has something to do for this account."""
         leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= self._clock.time())
