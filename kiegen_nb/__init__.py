@@ -12,6 +12,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Asset": "kiegen_nb.tasks",
+    "Batch": "kiegen_nb.batch.batch",
+    "BatchFailed": "kiegen_nb.errors",
+    "BatchTimeout": "kiegen_nb.errors",
+    "BudgetExceeded": "kiegen_nb.errors",
     "ConfigurationError": "kiegen_nb.errors",
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
@@ -78,6 +82,7 @@ _HOME = {
 if TYPE_CHECKING:
     from kiegen_nb.batch.axes import fixed_seeds as fixed_seeds
     from kiegen_nb.batch.axes import replace as replace
+    from kiegen_nb.batch.batch import Batch as Batch
     from kiegen_nb.batch.plan import Plan as Plan
     from kiegen_nb.batch.plan import PlanItem as PlanItem
     from kiegen_nb.batch.plan import sweep as sweep
@@ -87,6 +92,9 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
     from kiegen_nb.engine.upload_handle import UploadHandle as UploadHandle
+    from kiegen_nb.errors import BatchFailed as BatchFailed
+    from kiegen_nb.errors import BatchTimeout as BatchTimeout
+    from kiegen_nb.errors import BudgetExceeded as BudgetExceeded
     from kiegen_nb.errors import ConfigurationError as ConfigurationError
     from kiegen_nb.errors import InvalidParams as InvalidParams
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached

@@ -252,8 +252,8 @@ class BudgetExceeded(KiegenError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[partial[BudgetExceeded], tuple[str]]:
-        more = {"max_credits": self.max_credits, "needed": self.needed, "unknown": self.unknown}
-        return (partial(type(self), **more), (str(self),))
+        numbers = partial(type(self), max_credits=self.max_credits, needed=self.needed, unknown=self.unknown)
+        return (numbers, (str(self),))
 
 
 class BatchFailed(KiegenError):

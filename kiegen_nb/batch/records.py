@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask
 
 _SEEDS = ("seed", "seeds")
+_TIMES = ("created_at", "submitted_at", "completed_at")
+_KNOWN = (
+    "state", "task_id", "model", "prompt", "seed", "cost", "seconds", "file", "url", "error", "rating", "comment",
+)  # fmt: skip
+ROW_COLUMNS = ("prompt_id", "repeat", *_KNOWN, *_TIMES)
+"""What there is of a stored task, in order."""
 
 
 def record_of(item: PlanItem, task: GenerationTask) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def record_of_row(row: RowMapping) -> dict[str, Any]:
         rating=row["rating"],
         comment=row["comment"],
     )
-    times = {name: _moment(row[name]) for name in ("created_at", "submitted_at", "completed_at")}
+    times = {name: _moment(row[name]) for name in _TIMES}
     return {"prompt_id": row["prompt_id"], "repeat": row["repeat"], **known, **times}
 
 

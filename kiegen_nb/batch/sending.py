@@ -107,9 +107,11 @@ class Run:
         self.ended: float | None = None
         self._engine = engine
         self._on_change = on_change
+        # All below is touched on the loop only, but for what `begin` says.
         self._waiting: dict[int, Place] = {}  # ours to send, and not sent yet
         self._line: list[int] = []  # a heap of their numbers, and of some that are waiting no more
         self._by_task: dict[str, Place] = {}
+        self._coming: set[object] = set()  # what `begin` was not told of yet
         self._flying: dict[int, Place] = {}  # not finished, and not in the line
         self._unanswered: dict[int, Place] = {}  # those among them that this batch is sending
 
@@ -118,13 +120,20 @@ class Run:
         """The items that are not sent yet, in order."""
         return tuple(sorted(self._waiting.copy().values(), key=lambda place: place.number))
 
-    async def begin(self, places: Sequence[Place]) -> None:
-        """Take in items whose tasks are stored, and send those that are this batch's to send."""
+    def begin(self, places: Sequence[Place]) -> None:
+        """Take in items whose tasks are stored, and send those that are this batch's to send; on any thread."""
+        token = object()
+        self._coming.add(token)
         self.ends.settle(is_settled=False)
+        self._engine.held.claim([place.task.id for place in places if not place.task.is_finished], self)
+        self._engine.thread.submit(self._begin(places, token))
+
+    async def _begin(self, places: Sequence[Place], token: object) -> None:
         self.ended = None
         for place in places:
             self._by_task[place.task.id] = place
             self._flying[place.number] = place
+        self._coming.discard(token)
         for count, place in enumerate(places, 1):
             self._engine.adopt(place.task, "queued" if self._engine.held.is_held(place.task.id) else "followed")
             if count % _BREATH == 0:
@@ -223,7 +232,7 @@ class Run:
                 self._unanswered[place.number] = place
                 place.is_sent = True
                 self._engine.thread.spawn(self._send(place))
-        if not self._flying and (self.reason is not None or not self._waiting):
+        if not self._flying and not self._coming and (self.reason is not None or not self._waiting):
             if not self._waiting and self.ended is None:
                 self.ended = self._engine.clock.time()
             self.ends.settle(is_settled=True)

@@ -81,7 +81,7 @@ class Store(StoreAsks):
         return self._select()
 
     def rows(self, prompt_id: str | None) -> Sequence[RowMapping]:
-        """Return the rows of a group (None: of all), newest first, for tables: ten thousand tasks would take seconds."""
+        """Return the rows of a group (None: of all), newest first, for tables: as tasks, thousands take seconds."""
         query = select(schema.tasks).where(_t.account == self._account, _t.deleted_at.is_(None))
         query = query if prompt_id is None else query.where(_t.prompt_id == prompt_id)
         with self._database.read() as connection:
