@@ -47,10 +47,10 @@ def asks_of(plan: Plan, service: Service) -> list[Ask]:
             problems.add(f"item {item.number}", error.fields)
             problems.cause = error
             continue
-        same = first.setdefault(ask.key, item.number)
-        if same != item.number:
-            sentence = f"is the same request as item {same}; leave one out, or ask for more than one with repeat."
-            problems.add(f"item {item.number}", {"": sentence})
+        if ask.key in first:
+            same = f"is the same request as item {first[ask.key]}; leave one out, or ask for several with repeat."
+            problems.add(f"item {item.number}", {"": same})
+        first.setdefault(ask.key, item.number)
         asks.append(ask)
     problems.check(len(plan))
     return asks
