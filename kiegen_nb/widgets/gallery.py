@@ -16,6 +16,7 @@ JavaScript to Python:
 - ``ready`` and ``bye``: ``view``.
 - ``thumbs``: ``view, keys``. ``details``: ``view, id``. ``full``: ``id, n, request``.
 - ``refresh``, ``retry`` and ``load``: ``id``. ``use``: ``id, n``. ``follow_up``: ``id, name, index, prompt``.
+- ``rate``: ``id``, and ``rating`` or ``comment`` or both; None takes one back.
 - ``retry_all`` and ``delete``: ``ids``. ``restore``: ``token``. ``zip``: ``ids, request``. ``zip_bytes``: ``request``.
 """
 
@@ -71,6 +72,8 @@ class Gallery(CodeWidget):
         "gallery_base.js",
         "gallery_media.js",
         "gallery_cards.js",
+        "gallery_rating.js",
+        "gallery_head.js",
         "gallery_list.js",
         "gallery_select.js",
         "gallery_toolbar.js",
@@ -80,7 +83,7 @@ class Gallery(CodeWidget):
         "gallery_summary.js",
         "gallery.js",
     )
-    _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css")
+    _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css", "gallery_rating.css")
     _shows = "gallery"
 
     def __init__(
@@ -179,7 +182,7 @@ class Gallery(CodeWidget):
         if self._closed:
             return
         name = str(content.get("type"))
-        if name in ("refresh", "retry", "load", "use", "follow_up"):
+        if name in ("refresh", "retry", "load", "use", "follow_up", "rate"):
             self._act(name, content)
         elif name in ("retry_all", "delete", "restore"):
             self._act_on_all(name, content)
@@ -250,8 +253,10 @@ class Gallery(CodeWidget):
             n = content.get("n")
             if isinstance(n, int) and 0 <= n < len(task.assets):
                 self.on_use(task.assets[n])
-        elif self._acts is not None and name in ("refresh", "retry", "follow_up"):
-            return self._acts.follow_up(task, content) if name == "follow_up" else getattr(self._acts, name)(task)
+        elif self._acts is not None and name in ("follow_up", "rate"):
+            return str(getattr(self._acts, name)(task, content))
+        elif self._acts is not None and name in ("refresh", "retry"):
+            return str(getattr(self._acts, name)(task))
         return ""
 
     def _act_on_all(self, name: str, content: dict[str, Any]) -> None:

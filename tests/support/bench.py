@@ -118,6 +118,7 @@ class Buttons:
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.followers: list[Callable[[QueryState], None]] = []
         self.usual: dict[str, float] = {}
+        self.rated: list[tuple[str, dict[str, Any]]] = []
         self.deleted: tuple[GenerationTask, ...] = ()
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
@@ -148,6 +149,13 @@ class Buttons:
 
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         self.become(*sorted([*self.state.data, *tasks], key=lambda known: known.id))
+
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        given = {"rating": rating, "comment": comment}
+        said = {name: value for name, value in given.items() if value is not ...}
+        self.rated.append((task.id, said))
+        changed = task.model_copy(update=said)
+        self.become(*(changed if known.id == task.id else known for known in self.state.data))
 
     def expected_time(self, task: GenerationTask) -> float | None:
         return self.usual.get(task.id)

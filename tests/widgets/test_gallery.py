@@ -58,6 +58,7 @@ class FakeSession:
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.asked_anew: list[str] = []
         self.usual: dict[str, float] = {}
+        self.rated: list[tuple[str, Any, Any]] = []
         self.error: Exception | None = None
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
@@ -82,6 +83,11 @@ class FakeSession:
 
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         self.become(*tasks, *self.state.data)
+
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        if self.error is not None:
+            raise self.error
+        self.rated.append((task.id, rating, comment))
 
     def expected_time(self, task: GenerationTask) -> float | None:
         return self.usual.get(task.id)

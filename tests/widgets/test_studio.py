@@ -58,6 +58,9 @@ class Quiet:
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         raise KiegenError(f"not restored: {tasks}")
 
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        raise KiegenError(f"not rated: {task}, {rating}, {comment}")
+
     def expected_time(self, task: GenerationTask) -> float | None:
         del task
         return None
