@@ -118,7 +118,7 @@ class Buttons:
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.followers: list[Callable[[QueryState], None]] = []
         self.usual: dict[str, float] = {}
-        self.rated: list[tuple[str, dict[str, Any]]] = []
+        self.rated: list[Any] = []  # (task id, what was given)
         self.deleted: tuple[GenerationTask, ...] = ()
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
