@@ -27,7 +27,7 @@ import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import KiegenError
@@ -68,7 +68,7 @@ class Gallery(CodeWidget):
     """
 
     # One module, in this order; only the last exports.
-    _code = (
+    _code: ClassVar[tuple[str, ...]] = (
         "gallery_base.js",
         "gallery_media.js",
         "gallery_cards.js",
@@ -83,7 +83,12 @@ class Gallery(CodeWidget):
         "gallery_summary.js",
         "gallery.js",
     )
-    _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css", "gallery_rating.css")
+    _style: ClassVar[tuple[str, ...]] = (
+        "gallery.css",
+        "gallery_toolbar.css",
+        "gallery_lightbox.css",
+        "gallery_rating.css",
+    )
     _shows = "gallery"
 
     def __init__(

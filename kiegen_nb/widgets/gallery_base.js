@@ -90,8 +90,9 @@ function bytes(size) {
   return size < 1e9 ? `${(size / 1e6).toFixed(1)} MB` : `${(size / 1e9).toFixed(2)} GB`;
 }
 
+// A grid's results differ in what its labels say, not in their words.
 function title(item) {
-  return item.prompt || item.of || '';
+  return item.label || item.prompt || item.of || '';
 }
 
 // What a reader calls a task: its words, else its model
