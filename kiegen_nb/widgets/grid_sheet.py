@@ -36,6 +36,7 @@ SEVERAL = 4  # results drawn in one tile
 SANDBOX_INK = "#b25d00"
 _TEXT = 2 * LINE + 6  # below a tile's picture
 _HEAD = LINE + 6
+_SEAM = 2  # between the pictures of one tile
 _SIDE = 132  # width of the rows' headers
 
 
@@ -150,7 +151,8 @@ def _draw_tile(
     box = (width // across, height if len(looks) <= across else height // across)
     for number, (task, asset) in enumerate(looks[:SEVERAL]):
         row, column = divmod(number, across)
-        draw_picture(sheet, (left + column * box[0], top + row * box[1]), box, task, asset)
+        spot = (left + column * (box[0] + _SEAM), top + row * (box[1] + _SEAM))
+        draw_picture(sheet, spot, (box[0] - _SEAM * (across - 1), box[1] - _SEAM * (across - 1)), task, asset)
     first = there[0]
     told = " · ".join(facts(first)[1:]) if len(there) == 1 else f"{len(there)} results"
     if first.rating and len(there) == 1:
