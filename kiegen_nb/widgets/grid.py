@@ -83,7 +83,7 @@ class Grid(Gallery):
         prompt_id: str | None = None,
     ) -> None:
         self._ask = pairs if callable(pairs) else None
-        self._pairs: Pairs = pairs() if callable(pairs) else tuple(pairs)
+        self._pairs: Pairs = tuple(pairs() if callable(pairs) else pairs)
         self._wishes = {"x": x, "y": y, "z": z}
         self._arrangement = arrange([axes for axes, _ in self._pairs], **self._wishes)
         known = [task for _, task in self._pairs if task is not None]
@@ -172,7 +172,7 @@ class Grid(Gallery):
     def _place(self, state: QueryState) -> None:
         """Take in what became of the tasks."""
         if self._ask is not None:
-            before, self._pairs = self._pairs, self._ask()
+            before, self._pairs = self._pairs, tuple(self._ask())
             axes = [axes for axes, _ in self._pairs]
             if axes != [known for known, _ in before]:
                 self._arrangement = arrange(axes, **self._wishes)
