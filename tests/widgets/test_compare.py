@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kiegen_nb import compare, imagen4, sora2
 from kiegen_nb.tasks import TaskStatus
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask
 
 
-def of(folder: Path, name: str, params: KieParams, **fields: object) -> GenerationTask:
-    known = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
+def of(folder: Path, name: str, params: KieParams, **fields: Any) -> GenerationTask:
+    known: dict[str, Any] = {"model": params.model, "api_model": params.api_model, "provider_params": params.to_json()}
     return finished(folder, name, **known | fields)
 
 
