@@ -38,7 +38,7 @@ function render({ model, el }) {
   ctx.tools = createToolbar(ctx);
   ctx.undo = createUndo(ctx);
   ctx.box = createLightbox(ctx);
-  const summary = createSummary(ctx);
+  const summary = createSummary(ctx, model.get('summary_key'));
   const { list, select, tools, undo, box, media } = ctx;
   root.append(head, run, banner, summary.note, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
   root.addEventListener('keydown', select.onKey);

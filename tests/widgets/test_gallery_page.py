@@ -245,6 +245,7 @@ def test_motion_is_reduced_on_request(page: Page) -> None:
 
 # The summary that stays in the notebook
 
+OLDER = "The summary saved in this notebook is older than these results."
 SUMMARY = """([prompt, version]) => {
     const node = document.createElement('div');
     node.className = 'kiegen-summary';
@@ -256,9 +257,10 @@ SUMMARY = """([prompt, version]) => {
 
 
 def test_the_summary_of_the_same_group_is_hidden_while_the_gallery_works(page: Page, tmp_path: Path) -> None:
+    gallery = Gallery(HOSTILE, session=Buttons(finished(tmp_path, "a")))
     for prompt in (HOSTILE, "others"):
         page.evaluate(SUMMARY, [prompt, "v1"])
-    bench = Bench(page, Gallery(HOSTILE, tasks=[finished(tmp_path, "a")]))
+    bench = Bench(page, gallery)
     assert not page.get_by_text(f"of {HOSTILE}").is_visible()
     assert page.get_by_text("of others").is_visible()
     page.evaluate("window.end()")
@@ -268,8 +270,8 @@ def test_the_summary_of_the_same_group_is_hidden_while_the_gallery_works(page: P
 
 def test_a_summary_that_is_older_than_the_results_is_told_of(page: Page, tmp_path: Path) -> None:
     known = finished(tmp_path, "a")
-    page.evaluate(SUMMARY, ["default", version_of([known])])
     gallery = Gallery(tasks=[known])
+    page.evaluate(SUMMARY, [gallery.remains.key, version_of([known])])
     Bench(page, gallery)
     note = page.locator(".kg-stale")
     page.clock.run_for(6_000)
@@ -279,7 +281,10 @@ def test_a_summary_that_is_older_than_the_results_is_told_of(page: Page, tmp_pat
     assert not note.is_visible()
     gallery.show([finished(tmp_path, "b"), known])
     page.clock.run_for(6_000)
-    assert note.inner_text().startswith("The summary saved in this notebook is older than these results.")
+    assert note.inner_text() == f"{OLDER} Run its cell again, then save."
+    page.evaluate("() => { document.querySelector('.kiegen-summary').dataset.kiegenCell = '3'; }")
+    page.clock.run_for(6_000)
+    assert note.inner_text() == f"{OLDER} Run cell [3] again, then save."
     version = version_of(gallery.tasks)
     page.evaluate("v => { document.querySelector('.kiegen-summary').dataset.kiegenVersion = v; }", version)
     page.clock.run_for(6_000)
