@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +28,7 @@ pytestmark = [
 
 HOSTILE = "<img src=x onerror='window.hacked = true'><script>window.hacked = true</script>"
 PICTURE = "data:image/webp"
+SCREENSHOTS = Path(__file__).parent / "screenshots"
 DECODED = "img => img.complete && img.naturalWidth > 0"
 SHUT_DOWN = "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
 
@@ -60,11 +63,17 @@ def see(page: Page, picture: Locator) -> None:
 
 
 def open_without_kernel(notebook: Any) -> Locator:
-    """Open the saved notebook with no kernel; return its summary."""
-    notebook.page.evaluate(SHUT_DOWN)
-    notebook.open(kernel=False)
+    """Open the saved notebook where its kernel is not installed; return its summary."""
+    page = notebook.page
+    page.evaluate(SHUT_DOWN)
+    page.goto("about:blank")
+    known = json.loads(notebook.path.read_text())
+    known["metadata"] = {"kernelspec": {"display_name": "Gone", "language": "gone", "name": "gone"}}
+    notebook.path.write_text(json.dumps(known))
+    page.goto(f"{notebook.lab.url}/lab/tree/{notebook.path.name}?token={notebook.lab.token}&reset")
+    page.locator(".jp-Dialog .jp-mod-reject").click()  # "No Kernel"
     notebook.show_cell(1)
-    summary: Locator = notebook.page.locator(".kiegen-summary")
+    summary: Locator = page.locator(".kiegen-summary")
     expect(summary).to_be_visible()
     return summary
 
@@ -115,12 +124,12 @@ def test_a_form_a_click_and_save_leave_the_picture_for_everybody(
         expect(viewer.locator(".kiegen-summary img")).to_have_count(2)
         expect(viewer.locator(".kiegen-summary")).to_contain_text(HOSTILE)
         assert viewer.evaluate("window.hacked") is None
-        viewer.screenshot(path=notebook.pictures / "nbconvert.png")
+        viewer.screenshot(path=SCREENSHOTS / "nbconvert.png")
         viewer.emulate_media(color_scheme="dark")
         viewer.goto((notebook.lab.root / "kiegen_output" / "index.html").as_uri())
         expect(viewer.get_by_text(HOSTILE).first).to_be_visible()
         assert viewer.evaluate("window.hacked") is None
-        viewer.screenshot(path=notebook.pictures / "index-dark.png")
+        viewer.screenshot(path=SCREENSHOTS / "index-dark.png")
     finally:
         viewer.close()
 
@@ -154,7 +163,8 @@ def test_what_ends_after_the_page_is_shown_from_the_output_folder_and_the_header
         page.goto("about:blank")
     folder = notebook.lab.root / "kiegen_output"
     index, sheet = folder / "index.html", folder / group / "contact-sheet.webp"
-    until(lambda: not re.search(rf"Waiting|Generating|{slow}.*pending", index.read_text()), 60)
+    finished = re.compile(rf'<article><div class="media">(?:(?!<article>).)*{slow}', re.DOTALL)
+    until(lambda: finished.search(index.read_text()) is not None, 60)
     until(lambda: sheet.exists() and sheet.stat().st_mtime_ns >= index.stat().st_mtime_ns, 60)
     if way != "reload":
         notebook.open()
