@@ -68,6 +68,7 @@ class Gallery(CodeWidget):
         on_load: called with a task on the display thread when someone wants its settings; cards have a button for
             that while this is set. What it raises is shown on the card.
         on_use: called in the same way with a result that is to be an input of the next request.
+        remains: what its cell leaves; a cell that shows it inside a box of your own calls ``remains.display()``.
 
     Example:
         >>> Gallery(tasks=[])

@@ -51,6 +51,7 @@ class Remains:
         self._tasks = tuple(tasks)
         self._summary: Summary | None = None
         self._display_id: str | None = None
+        self._cell: int | None = None
         # Galleries of given tasks share no group, so each hides its own summary only.
         self.key = prompt_id if session is not None else f"{prompt_id} {version_of(tasks)}"
 
@@ -59,7 +60,7 @@ class Remains:
         if self._session is None:
             from IPython.display import display  # noqa: PLC0415 - a script without a notebook need not have it
 
-            self._display_id = uuid.uuid4().hex
+            self._display_id, self._cell = uuid.uuid4().hex, running_cell()
             display(self._bundle(), raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]
             return
         try:
@@ -82,5 +83,5 @@ class Remains:
             self._summary.close()
 
     def _bundle(self) -> dict[str, str]:
-        html = block(self._tasks, self.key, cell=running_cell())
+        html = block(self._tasks, self.key, cell=self._cell)
         return {"text/html": html, "text/plain": f"Summary({self._prompt_id})"}

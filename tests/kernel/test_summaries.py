@@ -91,6 +91,7 @@ def test_a_gallery_of_given_tasks_leaves_them_and_follows_what_it_is_given(kerne
     again = kernel.start("gallery.show([])").finish()
     [update] = [message for message in again.messages if message["msg_type"] == "update_display_data"]
     assert "Nothing here yet." in update["content"]["data"]["text/html"]
+    assert 'data-kiegen-cell="2"' in update["content"]["data"]["text/html"]
     assert update["content"]["transient"]["display_id"] == outputs(cell)[1]["id"]
 
 

@@ -13,7 +13,8 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.sandbox.films import Shot, film
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, TaskStatus
 from kiegen_nb.widgets.gallery import Gallery
-from kiegen_nb.widgets.pages import version_of
+from kiegen_nb.widgets.index import IndexPage
+from kiegen_nb.widgets.pages import block, version_of
 from tests.support.bench import HOSTILE, Bench, Buttons, finished, of, task
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+
+
+def assert_harmless(page: Page) -> None:
+    assert page.locator("script, img[src=x], [onerror], [href^=javascript]").count() == 0
+    assert page.evaluate("window.hacked") is None
 
 
 def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
@@ -39,6 +45,41 @@ def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
     assert page.locator(".kg script, .kg img[src=x]").count() == 0
     assert page.evaluate("window.hacked") is None
     assert bench.errors == []
+
+
+def test_hostile_file_names_and_addresses_are_text_live_in_the_summary_and_in_the_index(
+    page: Page, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kites"
+    folder.mkdir()
+    plain = finished(folder, "a", HOSTILE, fail_msg=HOSTILE)
+    name = f"{HOSTILE.partition('<script>')[0]}.png"
+    path = plain.assets[0].path
+    assert path is not None
+    asset = plain.assets[0].model_copy(
+        update={"path": path.rename(folder / name), "url": f"javascript:window.hacked=true//{HOSTILE}"}
+    )
+    other = Asset(kind=AssetKind.FILE, path=path.with_name(name), url=HOSTILE, error=HOSTILE)
+    known = plain.model_copy(update={"prompt_id": "kites", "assets": (asset, other)})
+    bench = Bench(page, Gallery(tasks=[known]))
+    page.locator(".kg-pic").first.click()
+    bench.answer_all()
+    rows = dict(zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True))
+    assert rows["File 1"].strip() == str(folder / name)
+    assert rows["Address 2"].strip() == HOSTILE
+    page.wait_for_selector(".kg-full:not(.kg-soft)")
+    assert page.locator(".kg-save").get_attribute("download") == name
+    assert_harmless(page)
+    assert bench.errors == []
+
+    page.set_content(block([known], HOSTILE, [], cell=1))
+    assert page.locator(".kiegen-summary").get_attribute("data-kiegen-prompt") == HOSTILE
+    assert_harmless(page)
+    index = IndexPage(tmp_path).write([known])
+    assert index is not None
+    page.goto(index.as_uri())
+    assert page.get_by_text(name).is_visible()
+    assert_harmless(page)
 
 
 def test_an_empty_gallery_says_what_to_do(page: Page) -> None:
