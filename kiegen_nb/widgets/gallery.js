@@ -32,7 +32,7 @@ function render({ model, el }) {
   ctx.box = createLightbox(ctx);
   const head = createHead(ctx);
   const clock = createClock(tick);
-  const summary = createSummary(ctx);
+  const summary = createSummary(ctx, model.get('summary_key'));
   const { list, select, tools, undo, box, media } = ctx;
   root.append(...head.nodes, summary.note, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
   root.addEventListener('keydown', select.onKey);

@@ -18,7 +18,7 @@ from kiegen_nb.widgets.gallery import Gallery
 from kiegen_nb.widgets.grid_html import grid_html
 from kiegen_nb.widgets.grid_sheet import draw_grid
 from kiegen_nb.widgets.lasting import LastingOutput
-from kiegen_nb.widgets.loading import CodeWidget
+from kiegen_nb.widgets.showing import show
 from kiegen_nb.widgets.summary import SUMMARY_BYTES
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from kiegen_nb.widgets.protocol import GallerySession
 
     Pairs = Sequence[tuple[Mapping[str, Any], GenerationTask | None]]
-
-LIVE = "<!-- Live in Jupyter only; the table below stays. -->"
-"""The widget's own HTML: viewers without a kernel shall show nothing in its place."""
 
 
 class Grid(Gallery):
@@ -139,20 +136,14 @@ class Grid(Gallery):
         return target
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        found = CodeWidget._repr_mimebundle_(self, **kwargs)
+        found = super()._repr_mimebundle_(**kwargs)
         if found is None:
             return None
         data, metadata = found
         return data | {"text/html": self.html()}, metadata
 
     def _ipython_display_(self) -> None:
-        from IPython import get_ipython  # noqa: PLC0415 - a script without a notebook need not have it
-        from IPython.display import display  # noqa: PLC0415 - as above
-
-        data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
-        display(data | {"text/html": LIVE}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        if getattr(get_ipython(), "kernel", None) is not None:  # a terminal would print it
-            self._lasting.display()
+        show(self, self._lasting)
 
     # On the display thread.
 

@@ -56,6 +56,17 @@ class SessionLike(Protocol):
 class GallerySession(SessionLike, Protocol):
     """What a gallery asks beyond that."""
 
+    @property
+    def account(self) -> str:
+        """The account's name."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the service calls itself a sandbox."""
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        """Return the tasks of a group, or all, as the store has them."""
+
     def resubmit(self, task: GenerationTask) -> HandleLike:
         """Ask a request anew, which pays again. Quick, from any thread."""
 

@@ -90,7 +90,7 @@ def _tile(task: GenerationTask, picture: str) -> str:
     cut = said if len(said) <= 120 else f"{said[:119]}…"  # noqa: PLR2004 - three lines of a tile
     state = state_html(task, most=300) if kind(task) != DONE else ""
     body = f"<div>{escape(cut)}</div>{state}{_facts_line(task)}"
-    return f'<div style="{TILE}">{picture}<div style="padding:6px 8px">{body}</div></div>'
+    return f'<div style="{TILE}">{picture}<div style="padding:6px 8px;overflow-wrap:anywhere">{body}</div></div>'
 
 
 def state_html(task: GenerationTask, most: int = 10_000) -> str:
@@ -103,7 +103,8 @@ def state_html(task: GenerationTask, most: int = 10_000) -> str:
 
 
 def _facts_line(task: GenerationTask) -> str:
-    return f'<div style="color:{GREY};font-size:12px">{escape(" · ".join(facts(task)))}</div>'
+    told = "\N{NO-BREAK SPACE}· ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts(task))
+    return f'<div style="color:{GREY};font-size:12px">{escape(told)}</div>'
 
 
 def _asset_line(asset: Asset) -> str:

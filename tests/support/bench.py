@@ -61,7 +61,8 @@ class Bench:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         widget.send = self._send
-        page.evaluate(START, [widget._esm, widget.get_state(["code_key", "shows"]), shadow])
+        state = {name: value for name, value in widget.get_state().items() if isinstance(value, str)}
+        page.evaluate(START, [widget._esm, state, shadow])
         assert self.answer() == ["code"]
         page.wait_for_function("window.sent.length > 0")
         assert self.answer() == ["ready"]
@@ -114,6 +115,7 @@ class Buttons:
 
     def __init__(self, *tasks: GenerationTask) -> None:
         self.output_dir = Path()
+        self.account, self.is_sandbox = "test:1", False
         self.state = QueryState(data=tasks, is_loading=False)
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.followers: list[Callable[[QueryState], None]] = []
@@ -127,6 +129,10 @@ class Buttons:
     def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
         self.followed.append((task.id, name, index, prompt))
         raise KiegenError(HOSTILE)
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        assert prompt_id
+        return self.state.data
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         del prompt_id
