@@ -12,6 +12,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Asset": "kiegen_nb.tasks",
+    "Batch": "kiegen_nb.batch.batch",
+    "BatchFailed": "kiegen_nb.errors",
+    "BatchTimeout": "kiegen_nb.errors",
+    "BudgetExceeded": "kiegen_nb.errors",
     "ConfigurationError": "kiegen_nb.errors",
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
@@ -34,6 +38,8 @@ _HOME = {
     "ModelUnavailable": "kiegen_nb.errors",
     "NotFound": "kiegen_nb.errors",
     "OutOfCredits": "kiegen_nb.errors",
+    "Plan": "kiegen_nb.batch.plan",
+    "PlanItem": "kiegen_nb.batch.plan",
     "ProviderParams": "kiegen_nb.kie.models",
     "RateLimited": "kiegen_nb.errors",
     "RequestRefused": "kiegen_nb.errors",
@@ -63,22 +69,34 @@ _HOME = {
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
     "compare": "kiegen_nb.widgets.compare",
+    "fixed_seeds": "kiegen_nb.batch.axes",
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
     "midjourney": "kiegen_nb.kie.models.midjourney",
     "params_from": "kiegen_nb.provenance",
     "query_keys": "kiegen_nb.engine.query",
+    "replace": "kiegen_nb.batch.axes",
     "sora2": "kiegen_nb.kie.models.sora2",
+    "sweep": "kiegen_nb.batch.plan",
     "veo3": "kiegen_nb.kie.models.veo3",
 }
 
 if TYPE_CHECKING:
+    from kiegen_nb.batch.axes import fixed_seeds as fixed_seeds
+    from kiegen_nb.batch.axes import replace as replace
+    from kiegen_nb.batch.batch import Batch as Batch
+    from kiegen_nb.batch.plan import Plan as Plan
+    from kiegen_nb.batch.plan import PlanItem as PlanItem
+    from kiegen_nb.batch.plan import sweep as sweep
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.health import Health as Health
     from kiegen_nb.engine.journal import TaskEvent as TaskEvent
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
     from kiegen_nb.engine.upload_handle import UploadHandle as UploadHandle
+    from kiegen_nb.errors import BatchFailed as BatchFailed
+    from kiegen_nb.errors import BatchTimeout as BatchTimeout
+    from kiegen_nb.errors import BudgetExceeded as BudgetExceeded
     from kiegen_nb.errors import ConfigurationError as ConfigurationError
     from kiegen_nb.errors import InvalidParams as InvalidParams
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached

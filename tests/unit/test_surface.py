@@ -30,7 +30,16 @@ LONGEST = 420  # lines of one module: about 400, and then it is two
 # Top to bottom: a room imports rooms below it and itself.
 FLOORS = (
     {"widgets"},
-    {"session", "session_ratings", "session_uploads", "sharing", "launcher", "provenance"},
+    {
+        "session",
+        "session_ratings",
+        "session_uploads",
+        "session_batches",
+        "session_checks",
+        "sharing",
+        "launcher",
+        "provenance",
+    },
     {"batch"},
     {"server"},
     {"engine"},

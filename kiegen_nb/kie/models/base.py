@@ -76,9 +76,10 @@ class KieInput(BaseModel):
         """Return the fields under their own names, without what is not given."""
         fields: dict[str, Any] = {}
         told: dict[str, str] = {}
+        known = cls.model_fields
         for name, value in given.items():
             own = cls.other_names.get(name, name)
-            info = cls.model_fields.get(own)
+            info = known.get(own)
             if info is not None and (value is None or (not info.is_required() and value in _EMPTY)):
                 continue
             if own in fields and fields[own] != value:
@@ -215,7 +216,7 @@ class KieParams(BaseModel):
     @property
     def road(self) -> str:
         """The name of the endpoint it is sent to, see `kiegen_nb.kie.roads`."""
-        return road_name(self.to_json())
+        return road_name({"model": self.model, "apiModel": self.api_model, "via": self.__dict__.get("via")})
 
     def flat(self) -> dict[str, Any]:
         """Return ``api_model`` and the fields that are set, the opposite of `build`."""
