@@ -6,6 +6,7 @@ const WRITING = 'input:not([type=checkbox]), textarea, select';
 function createRating(ctx) {
   let hovered = null; // id
   let pointed = false; // whether the pointer came last, not the focus
+  let spot = ''; // where it was
 
   const can = (item) => Boolean(item && ctx.header.live && item.kind === 'done');
 
@@ -102,7 +103,9 @@ function createRating(ctx) {
 
   // What scrolls under a pointer that rests was not pointed at.
   ctx.root.addEventListener('pointermove', (event) => {
-    if (!event.movementX && !event.movementY) return;
+    const now = `${event.screenX} ${event.screenY}`;
+    if (now === spot) return;
+    spot = now;
     hovered = cardOf(event.target);
     pointed = hovered !== null;
   });
