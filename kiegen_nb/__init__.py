@@ -20,6 +20,7 @@ _HOME = {
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
     "GenerationTask": "kiegen_nb.tasks",
+    "Grid": "kiegen_nb.widgets.grid",
     "Health": "kiegen_nb.engine.health",
     "InvalidParams": "kiegen_nb.errors",
     "KeyLimitReached": "kiegen_nb.errors",
@@ -67,6 +68,7 @@ _HOME = {
     "UploadWidget": "kiegen_nb.widgets.upload",
     "WrongThread": "kiegen_nb.errors",
     "catalogue": "kiegen_nb.kie.catalogue",
+    "compare": "kiegen_nb.widgets.compare",
     "fixed_seeds": "kiegen_nb.batch.axes",
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
@@ -142,8 +144,10 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask as GenerationTask
     from kiegen_nb.tasks import TaskStatus as TaskStatus
     from kiegen_nb.tasks import UploadResult as UploadResult
+    from kiegen_nb.widgets.compare import compare as compare
     from kiegen_nb.widgets.form import Form as Form
     from kiegen_nb.widgets.gallery import Gallery as Gallery
+    from kiegen_nb.widgets.grid import Grid as Grid
     from kiegen_nb.widgets.studio import Studio as Studio
     from kiegen_nb.widgets.upload import UploadWidget as UploadWidget
 

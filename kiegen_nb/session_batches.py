@@ -81,6 +81,7 @@ class SessionBatches:
             concurrency=checked_concurrency(concurrency),
             on_success=on_success,
             on_error=on_error,
+            session=self,
         )
 
     def existing(

@@ -64,8 +64,10 @@ class Batch:
         concurrency: int | None = None,
         on_success: Callable[[GenerationTask], object] | None = None,
         on_error: Callable[[TaskError], object] | None = None,
+        session: Any = None,
     ) -> None:
         self.name = name
+        self._session = session  # for what is shown of it
         self.plan = plan
         self._engine = engine
         self._on_success, self._on_error = on_success, on_error
@@ -185,6 +187,22 @@ class Batch:
     def pairs(self) -> tuple[tuple[Mapping[str, Any], GenerationTask | None], ...]:
         """Return each item's axes with its task, in the order of the plan."""
         return tuple(zip((item.axes for item in self.plan), self.tasks, strict=True))
+
+    def grid(self, *, x: str | None = None, y: str | None = None, z: str | None = None) -> Any:
+        """Return a `Grid`: the results by what was varied, as columns, rows and sheets, live while they come in.
+
+        Args:
+            x: the axis of the columns; one that is not named goes where there is room.
+            y: the axis of the rows.
+            z: the axis of the sheets, one below the other.
+
+        Raises:
+            ValueError: there is no such axis, or one is named twice.
+        """
+        # A step upwards: showing is the widgets' room, and it is imported only when something is shown.
+        from kiegen_nb.widgets.grid import Grid  # noqa: PLC0415
+
+        return Grid(self.pairs, x=x, y=y, z=z, session=self._session, prompt_id=self.name)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a dict for each item, in the order of the plan.

@@ -44,7 +44,7 @@ class Arrangement:
         z: the sheets, one below the other.
         cells: ``cells[z][y][x]`` are the places in that tile, in their order; empty where nothing was asked for.
         rest: the axes inside a tile.
-        inside: for each place, its values on those, such as ``seed 2``; empty if nothing is left to say.
+        inside: for each place, what tells it from the others in its tile, such as ``seed 2``; empty if it is alone.
     """
 
     x: Side
@@ -108,7 +108,6 @@ def arrange(
         cells.setdefault((sheet, row, column), []).append(place)
     columns, rows, sheets = (range(len(sides[letter].labels)) for letter in "xyz")
     rest = tuple(name for name in values if name not in chosen.values())
-    told = [name for name in rest if len(values[name]) > 1]
     return Arrangement(
         **sides,
         cells=tuple(
@@ -116,7 +115,7 @@ def arrange(
             for sheet in sheets
         ),
         rest=rest,
-        inside=tuple(", ".join(f"{name} {label_of(axes.get(name))}" for name in told) for axes in items),
+        inside=_inside(items, rest, cells.values()),
     )
 
 
@@ -193,6 +192,15 @@ def _choose(names: list[str], wanted: dict[str, str | None]) -> dict[str, str]:
     if REPEAT in names and REPEAT not in chosen.values() and len(free) + len(chosen) < 2:  # noqa: PLR2004 - x and y
         free.append(REPEAT)
     return {letter: chosen.get(letter) or (free.pop(0) if free else "") for letter in "xyz"}
+
+
+def _inside(items: Sequence[Mapping[str, Any]], rest: Sequence[str], cells: Iterable[Sequence[int]]) -> tuple[str, ...]:
+    found = [""] * len(items)
+    for places in cells:
+        differing = [name for name in rest if len({_key(items[place].get(name)) for place in places}) > 1]
+        for place in places:
+            found[place] = ", ".join(f"{name} {label_of(items[place].get(name))}" for name in differing)
+    return tuple(found)
 
 
 def _side(name: str, values: dict[str, dict[Hashable, Any]]) -> Side:

@@ -54,6 +54,7 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in room
 # constant; each is inside a function, so that nothing is loaded before it is used.
 UPWARDS = {
     ("kiegen_nb.tasks", "kiegen_nb.widgets.summary", "_repr_html_"),
+    ("kiegen_nb.batch.batch", "kiegen_nb.widgets.grid", "grid"),
 }
 # Rooms side by side that must not know each other: the engine speaks to a service through its protocol alone.
 STRANGERS = ({"engine", "kie"}, {"server", "kie"})
