@@ -12,10 +12,15 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Asset": "kiegen_nb.tasks",
+    "Batch": "kiegen_nb.batch.batch",
+    "BatchFailed": "kiegen_nb.errors",
+    "BatchTimeout": "kiegen_nb.errors",
+    "BudgetExceeded": "kiegen_nb.errors",
     "ConfigurationError": "kiegen_nb.errors",
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
     "GenerationTask": "kiegen_nb.tasks",
+    "Grid": "kiegen_nb.widgets.grid",
     "Health": "kiegen_nb.engine.health",
     "InvalidParams": "kiegen_nb.errors",
     "KeyLimitReached": "kiegen_nb.errors",
@@ -64,6 +69,7 @@ _HOME = {
     "WrongThread": "kiegen_nb.errors",
     "allow_nested_run": "kiegen_nb.nesting",
     "catalogue": "kiegen_nb.kie.catalogue",
+    "compare": "kiegen_nb.widgets.compare",
     "fixed_seeds": "kiegen_nb.batch.axes",
     "imagen4": "kiegen_nb.kie.models.imagen4",
     "market": "kiegen_nb.kie.models.market",
@@ -79,6 +85,7 @@ _HOME = {
 if TYPE_CHECKING:
     from kiegen_nb.batch.axes import fixed_seeds as fixed_seeds
     from kiegen_nb.batch.axes import search_replace as search_replace
+    from kiegen_nb.batch.batch import Batch as Batch
     from kiegen_nb.batch.plan import Plan as Plan
     from kiegen_nb.batch.plan import PlanItem as PlanItem
     from kiegen_nb.batch.plan import sweep as sweep
@@ -88,6 +95,9 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.query import TaskQuery as TaskQuery
     from kiegen_nb.engine.query import query_keys as query_keys
     from kiegen_nb.engine.upload_handle import UploadHandle as UploadHandle
+    from kiegen_nb.errors import BatchFailed as BatchFailed
+    from kiegen_nb.errors import BatchTimeout as BatchTimeout
+    from kiegen_nb.errors import BudgetExceeded as BudgetExceeded
     from kiegen_nb.errors import ConfigurationError as ConfigurationError
     from kiegen_nb.errors import InvalidParams as InvalidParams
     from kiegen_nb.errors import KeyLimitReached as KeyLimitReached
@@ -136,8 +146,10 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask as GenerationTask
     from kiegen_nb.tasks import TaskStatus as TaskStatus
     from kiegen_nb.tasks import UploadResult as UploadResult
+    from kiegen_nb.widgets.compare import compare as compare
     from kiegen_nb.widgets.form import Form as Form
     from kiegen_nb.widgets.gallery import Gallery as Gallery
+    from kiegen_nb.widgets.grid import Grid as Grid
     from kiegen_nb.widgets.studio import Studio as Studio
     from kiegen_nb.widgets.upload import UploadWidget as UploadWidget
 

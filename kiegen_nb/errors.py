@@ -22,6 +22,9 @@
     │   ├── TaskFailed                the task ended without a result
     │   │   └── TaskUnconfirmed       sent, but no answer came back: it may have been charged
     │   └── TaskTimeout               still not finished (also a TimeoutError)
+    ├── BudgetExceeded                a batch would cost more than it may, or nobody knows what
+    ├── BatchFailed                   tasks of a batch ended without a result; carries them
+    ├── BatchTimeout                  a batch is not finished yet (also a TimeoutError)
     ├── StoreError                    the task store
     │   ├── StoreTooNew               written by a newer version of this package
     │   └── StoreOnNetworkFolder      SQLite is not safe there
@@ -39,7 +42,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kiegen_nb.tasks import GenerationTask
 
@@ -235,6 +238,45 @@ class TaskUnconfirmed(TaskFailed):
 
 class TaskTimeout(TaskError, TimeoutError):
     """The task has not finished: either this wait's time is over, or the task's own limit is."""
+
+
+class BudgetExceeded(KiegenError):
+    """A batch would pass its ``max_credits``, or the price of some of its items is not known; nothing was sent.
+
+    Attributes:
+        max_credits: what it may cost.
+        needed: credits that the items of known price cost at most.
+        unknown: the numbers of the items whose price is unknown.
+    """
+
+    def __init__(self, message: str, *, max_credits: float, needed: float, unknown: Sequence[int] = ()) -> None:
+        self.max_credits = max_credits
+        self.needed = needed
+        self.unknown = tuple(unknown)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[partial[BudgetExceeded], tuple[str]]:
+        numbers = partial(type(self), max_credits=self.max_credits, needed=self.needed, unknown=self.unknown)
+        return (numbers, (str(self),))
+
+
+class BatchFailed(KiegenError):
+    """Tasks of a batch ended without a result; the others are not touched by that.
+
+    Attributes:
+        tasks: those that failed, in the order of the plan.
+    """
+
+    def __init__(self, message: str, tasks: Sequence[GenerationTask]) -> None:
+        self.tasks = tuple(tasks)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[BatchFailed], tuple[str, tuple[GenerationTask, ...]]]:
+        return (type(self), (str(self), self.tasks))
+
+
+class BatchTimeout(KiegenError, TimeoutError):
+    """A batch is not finished when a wait for it is over; it goes on."""
 
 
 class StoreError(KiegenError):

@@ -15,6 +15,9 @@ from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.refresh import fetch
+from kiegen_nb.session_batches import SessionBatches
+from kiegen_nb.session_checks import checked_prompt_id, checked_repeat
+from kiegen_nb.session_ratings import SessionRatings
 from kiegen_nb.session_uploads import SessionUploads
 from kiegen_nb.settings import load_settings
 from kiegen_nb.sharing import shared_engine
@@ -33,11 +36,10 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.catalogue import Catalogue
     from kiegen_nb.kie.models.base import FollowUp, KieParams
 
-_MAX_PROMPT_ID = 200
 _CATALOGUE = "catalogue"
 
 
-class Session(SessionUploads):
+class Session(SessionUploads, SessionBatches, SessionRatings):
     """Makes pictures and videos, remembers every task, and brings galleries up to date.
 
     Sessions with the same store and account share one engine, however often the cell runs.
@@ -139,8 +141,8 @@ class Session(SessionUploads):
         self._check_open()
         return self._engine.submit(
             self._engine.service.prepare(params),
-            prompt_id=_checked_prompt_id(prompt_id),
-            repeat=_checked_repeat(repeat),
+            prompt_id=checked_prompt_id(prompt_id),
+            repeat=checked_repeat(repeat),
             fresh=fresh,
             on_success=on_success,
             on_error=on_error,
@@ -236,7 +238,7 @@ class Session(SessionUploads):
     def tasks(self, prompt_id: str = "default") -> TaskQuery:
         """Return a live query on a prompt group."""
         self._check_open()
-        return self._engine.query(_checked_prompt_id(prompt_id))
+        return self._engine.query(checked_prompt_id(prompt_id))
 
     def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
         """Return this account's tasks as the store has them now, newest first, without asking the service.
@@ -249,7 +251,7 @@ class Session(SessionUploads):
         """
         self._check_open()
         store = self._engine.store
-        return tuple(store.every() if prompt_id is None else store.by_prompt(_checked_prompt_id(prompt_id)))
+        return tuple(store.every() if prompt_id is None else store.by_prompt(checked_prompt_id(prompt_id)))
 
     def invalidate(self, key: tuple[str, ...]) -> None:
         """Have every query under a key read its tasks again.
@@ -269,7 +271,7 @@ class Session(SessionUploads):
             A function that ends it.
         """
         self._check_open()
-        return self._engine.subscribe(_checked_prompt_id(prompt_id), callback)
+        return self._engine.subscribe(checked_prompt_id(prompt_id), callback)
 
     def events(self, prompt_id: str | None = None) -> EventStream:
         """Return what happens from now on, as an async iterator, for logs and dashboards.
@@ -284,7 +286,7 @@ class Session(SessionUploads):
             ...     print(event)
         """
         self._check_open()
-        return self._engine.events(None if prompt_id is None else _checked_prompt_id(prompt_id))
+        return self._engine.events(None if prompt_id is None else checked_prompt_id(prompt_id))
 
     def health(self) -> Health:
         """Return what the engine is doing right now and what holds it back: looks per second, budget, pauses.
@@ -381,15 +383,3 @@ class Session(SessionUploads):
     def _check_open(self) -> None:
         if self._closed:
             raise SessionClosed
-
-
-def _checked_prompt_id(prompt_id: object) -> str:
-    if not isinstance(prompt_id, str) or not prompt_id.strip() or len(prompt_id) > _MAX_PROMPT_ID:
-        raise InvalidParams({"prompt_id": f"must be a text of 1 to {_MAX_PROMPT_ID} characters, not {prompt_id!r}."})
-    return prompt_id
-
-
-def _checked_repeat(repeat: object) -> int | None:
-    if repeat is None or (isinstance(repeat, int) and repeat >= 0):
-        return repeat
-    raise InvalidParams({"repeat": f"must be 0 or more, not {repeat!r}."})

@@ -164,6 +164,8 @@ class GenerationTask(_Record):
         repeat: which of several identical requests this is, from 0.
         attempt: how often this request was asked anew on purpose, from 0.
         parent_id: the task this one follows up, if any.
+        rating: 1 to 5, as somebody judged it; None while nobody has.
+        comment: what somebody wrote about it, None while nobody has.
     """
 
     id: str
@@ -189,6 +191,8 @@ class GenerationTask(_Record):
     repeat: int = 0
     attempt: int = 0
     parent_id: str | None = None
+    rating: int | None = None
+    comment: str | None = None
 
     @property
     def prompt(self) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.clock import Clock, SystemClock, as_datetime
 from kiegen_nb.engine.handle import TaskHandle, call_back
 from kiegen_nb.engine.health import Health, take_stock
+from kiegen_nb.engine.held import Held, keep_back
 from kiegen_nb.engine.history import History
 from kiegen_nb.engine.journal import STEPS, EventStream, Journal, TaskEvent, note
 from kiegen_nb.engine.keeper import Keeper
@@ -18,6 +20,7 @@ from kiegen_nb.engine.loop import LoopThread, SerialThread, wait_for
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.engine.poller import Poller
 from kiegen_nb.engine.query import QueryHub, TaskQuery
+from kiegen_nb.engine.rating import Rater
 from kiegen_nb.engine.removal import Remover
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.submission import Submitter, until_stored
@@ -86,19 +89,20 @@ class Engine:
         self.display = SerialThread("kiegen-display")
         self.hub = QueryHub(self.thread, self.store.by_prompt, lambda: service.is_sandbox)
         self.uploads = Uploader(service, database, self.clock, self.thread, self.callbacks)
-        self._submitter = Submitter(self, service)
+        self.submitter = Submitter(self, service)
         self._poller = Poller(self, service)
         self._keeper = Keeper(self)
         self.remover = Remover(self)
+        self.rater = Rater(self)
         self._media = MediaSaver(
             self.clock, user_agent=user_agent, allow_local=service.is_local, fresh_url=service.fresh_url
         )
         self.board = Board(self.display.post)
         self.current = self.board.current
         self.answered = self.board.answered
-        self._lock = threading.Lock()  # guards _closed and _unsent
+        self._lock = threading.Lock()  # guards _closed
         self._saving: set[str] = set()
-        self._unsent: set[str] = set()  # queued and ours, but a full disk or the like ended their sending
+        self.held = Held()
         self._closed = False
         wait_for(self.thread.submit(self._start()))
 
@@ -130,22 +134,16 @@ class Engine:
         note("submit.asked", None, request.api_model)
         if self.thread.is_current:
             raise WrongThread("submit() waits for the store; call it from a cell, a callback or a thread of your own.")
-        found: Future[tuple[GenerationTask, bool]] = self.store.find_or_insert(
-            request,
-            prompt_id=prompt_id,
-            repeat=repeat,
-            fresh=fresh,
-            parent_id=parent_id,
-        )
+        found = self.store.find_or_insert(request, prompt_id=prompt_id, repeat=repeat, fresh=fresh, parent_id=parent_id)
         try:
             task, ours = wait_for(found)
         except BaseException:
             # Interrupted in these few milliseconds: the row is kept, and sent when the cell runs again.
-            found.add_done_callback(self._keep_back)
+            found.add_done_callback(partial(keep_back, self))
             raise
         if ours:
             note("submit.stored", task.id)
-        ours = ours or self._try_again(task.id)
+        ours = ours or self.held.pick_up(task.id)
         self.remover.bring_back(task)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
@@ -158,10 +156,9 @@ class Engine:
         """Send the queued requests of processes that ended; return their handles."""
         self._check_open()
         handles = []
-        with self._lock:
-            unsent = [self.current(task_id) for task_id in self._unsent]
-            self._unsent.clear()
-        for task in [*filter(None, unsent), *wait_for(self.store.take_queued())]:
+        loose = [self.current(task_id) for task_id in self.held.loose()]
+        taken = [task for task in wait_for(self.store.take_queued()) if not self.held.is_held(task.id)]
+        for task in [*filter(None, loose), *taken]:
             try:
                 request = self.service.prepare(task.provider_params)
             except KiegenError as error:
@@ -191,7 +188,7 @@ class Engine:
         """Return what is going on, and what holds it back."""
         self._check_open()
         return take_stock(
-            self.service, self._database.name, self.limits, self._poller, self._submitter, len(self._saving)
+            self.service, self._database.name, self.limits, self._poller, self.submitter, len(self._saving)
         )
 
     def invalidate(self, prompt_id: str | None) -> None:
@@ -297,14 +294,19 @@ class Engine:
             self.thread.spawn(self._save(task))
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing new is begun any more."""
+        return self._closed
+
+    @property
     def sending(self) -> frozenset[str]:
         """The ids of the tasks on their way to the service."""
-        return self._submitter.sending
+        return self.submitter.sending
 
     @property
     def busy_with(self) -> frozenset[str]:
         """The ids of the tasks this process works on itself."""
-        return self._poller.watching | self._submitter.sending | self._saving
+        return self._poller.watching | self.submitter.sending | self._saving
 
     def look_failed(self, task_id: str, error: Exception | None) -> None:
         """Take in that a look at a task failed, or (None) works again."""
@@ -314,23 +316,33 @@ class Engine:
 
     # The engine's own work, on the loop.
 
-    def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
+    def adopt(self, task: GenerationTask, name: str) -> None:
+        """Take in a task that somebody asked for, and what happened to it if it is new here; on the loop."""
         if self.current(task.id) is None:
-            self.remember(task, "queued" if request is not None else "followed")
+            self.remember(task, name)
         self._keeper.stir()
-        if request is not None:
-            context.run(self.thread.spawn, self._send(task, request))
 
-    async def _send(self, task: GenerationTask, request: Request) -> None:
+    def _adopt(self, task: GenerationTask, request: Request | None, context: contextvars.Context) -> None:
+        self.adopt(task, "queued" if request is not None else "followed")
+        if request is not None:
+            context.run(self.thread.spawn, self.send(task, request))
+
+    async def send(self, task: GenerationTask, request: Request, *, patient: bool = False) -> None:
+        """See a queued request through to its answer; a patient one stays queued where all are refused for now."""
+        if task.id in self.sending:
+            return
+        error: KiegenError | None
         try:
-            await self._submitter.send(task, request)
-        except KiegenError as error:
+            error = await self.submitter.send(task, request, patient=patient)
+        except KiegenError as trouble:
+            error = trouble
             note("store.trouble", task.id, str(error))
             self.look_failed(task.id, error)
         sent = self.current(task.id)
         if sent is not None and sent.activity is Activity.QUEUED:
-            with self._lock:
-                self._unsent.add(task.id)
+            owner = self.held.lay_down(task.id)
+            if owner is not None:
+                owner.returned(task.id, error)
         if sent is not None and sent.activity is Activity.WATCHING:
             await self.history.load(task.api_model)
             self._poller.add(sent, accepted=self.clock.time())
@@ -361,7 +373,7 @@ class Engine:
     async def _cancel(self, task_id: str) -> bool:
         task = await self.dispatch(task_id, Cancelled(as_datetime(self.clock.time())))
         if task.fail_code == CANCELLED:
-            self._submitter.cancel(task_id)
+            self.submitter.cancel(task_id)
         return task.fail_code == CANCELLED
 
     async def _refetch(self, prompt_id: str) -> tuple[GenerationTask, ...]:
@@ -384,9 +396,9 @@ class Engine:
 
     async def _finish(self) -> None:
         deadline = self.clock.time() + CLOSE_PATIENCE
-        for task_id in self._submitter.sending:
-            self._submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
-        while self._submitter.sending and self.clock.time() < deadline:
+        for task_id in self.submitter.sending:
+            self.submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
+        while self.submitter.sending and self.clock.time() < deadline:
             await self.clock.sleep(0.02)
         # Whatever still ran would take its lease again after it was given back.
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -395,22 +407,6 @@ class Engine:
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.wrap_future(self.store.release())
         await asyncio.gather(self.service.close(), self._media.close(), self.uploads.close())
-
-    def _keep_back(self, found: Future[tuple[GenerationTask, bool]]) -> None:
-        if found.cancelled() or found.exception() is not None:
-            return
-        task, ours = found.result()
-        if ours:
-            with self._lock:
-                self._unsent.add(task.id)
-            self.on_loop(self.remember, task, "queued")
-
-    def _try_again(self, task_id: str) -> bool:
-        with self._lock:
-            if task_id not in self._unsent:
-                return False
-            self._unsent.discard(task_id)
-            return True
 
     def _check_open(self) -> None:
         if self._closed:

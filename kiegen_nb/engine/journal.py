@@ -78,8 +78,8 @@ class TaskEvent:
     Attributes:
         at: when, UTC.
         name: ``queued``, ``submitting``, ``requeued``, ``accepted``, ``refused``, ``unconfirmed``, ``cancelled``,
-            ``running``, ``noted``, ``paused``, ``succeeded``, ``failed``, ``saving`` or ``saved``; ``followed`` for
-            a change another kernel made.
+            ``running``, ``noted``, ``paused``, ``succeeded``, ``failed``, ``saving``, ``saved``, ``rated`` or
+            ``commented``; ``followed`` for a change another kernel made.
         task: the task after it.
     """
 

@@ -25,7 +25,7 @@ from kiegen_nb.tasks import Asset, GenerationTask
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -70,6 +70,8 @@ tasks = Table(
     Column("lease_until", Float),
     Column("revision", Integer, nullable=False),
     Column("deleted_at", Float),  # out of every gallery; an identical request still finds it, and brings it back
+    Column("rating", Integer),
+    Column("comment", Text),
     # An identical request is found, not sent again; `attempt` counts the times somebody asked anew on purpose.
     UniqueConstraint("account", "prompt_id", "identity", "repeat", "attempt", name="one_row_per_request"),
     Index("tasks_by_prompt", "account", "prompt_id", "created_at"),
@@ -141,12 +143,16 @@ def upgrade(connection: Connection, found: int) -> None:
         by_model.create(connection)
     if found < 3:  # noqa: PLR2004 - as above
         connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN deleted_at FLOAT")
+    if found < 4:  # noqa: PLR2004 - as above
+        connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN rating INTEGER")
+        connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN comment TEXT")
 
 
 _TIMES = ("created_at", "submitted_at", "completed_at")
 _PLAIN = (
     "id", "prompt_id", "service", "model", "api_model", "status", "state", "activity", "external_task_id",
     "result_json", "fail_code", "fail_msg", "note", "credits_consumed", "repeat", "attempt", "parent_id", "took",
+    "rating", "comment",
 )  # fmt: skip
 
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from kiegen_nb.engine import schema
-from kiegen_nb.engine.clock import as_datetime
-from kiegen_nb.engine.transitions import apply, was_refused
-from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
+from kiegen_nb.engine.store_asks import StoreAsks
+from kiegen_nb.engine.transitions import Remark, apply
+from kiegen_nb.tasks import Activity, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from sqlalchemy import ColumnElement, Connection, Update
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Update
 
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.database import Database
     from kiegen_nb.engine.transitions import Event
-    from kiegen_nb.service import Request
+    from kiegen_nb.tasks import GenerationTask
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 10.0  # a lease with more than this left is not renewed yet
@@ -36,15 +36,6 @@ _t = schema.tasks.c
 
 # Building a statement costs ten times as much as running it, so those that run for every step of a task are built once.
 _ROW = select(schema.tasks).where(_t.id == bindparam("task_id")).with_for_update()
-_SAME = and_(
-    _t.account == bindparam("account"),
-    _t.prompt_id == bindparam("prompt_id"),
-    _t.identity == bindparam("identity"),
-)
-_NEWEST_REPEAT = select(func.max(_t.repeat)).where(_SAME)
-_NEWEST_ATTEMPT = (
-    select(schema.tasks).where(_SAME, _t.repeat == bindparam("repeat")).order_by(_t.attempt.desc()).limit(1)
-)
 _NEW = "new_"  # a bound value must not be called as its column is
 
 
@@ -58,7 +49,7 @@ def _update_of(names: tuple[str, ...]) -> Update:
     )
 
 
-class Store:
+class Store(StoreAsks):
     """The tasks of one account, shared by every kernel on the same database.
 
     Args:
@@ -71,6 +62,7 @@ class Store:
         self._database = database
         self._account = account
         self._clock = clock
+        self._user = user_name()
         self.owner = f"{_host()}|{os.getpid()}|{_process_start(os.getpid())}|{uuid.uuid4().hex[:8]}"
 
     # Reading: on any thread, short connections.
@@ -87,6 +79,13 @@ class Store:
     def every(self) -> list[GenerationTask]:
         """Return the tasks of all groups, newest first."""
         return self._select()
+
+    def rows(self, prompt_id: str | None) -> Sequence[RowMapping]:
+        """Return the rows of a group (None: of all), newest first, for tables: as tasks, thousands take seconds."""
+        query = select(schema.tasks).where(_t.account == self._account, _t.deleted_at.is_(None))
+        query = query if prompt_id is None else query.where(_t.prompt_id == prompt_id)
+        with self._database.read() as connection:
+            return connection.execute(query.order_by(_t.created_at.desc(), _t.id)).mappings().all()
 
     def is_busy(self) -> bool:
         """Whether any living process still has something to do for this account."""
@@ -129,65 +128,6 @@ class Store:
 
     # Writing: on the database's writer thread; the futures end after the commit.
 
-    def find_or_insert(
-        self,
-        request: Request,
-        *,
-        prompt_id: str,
-        repeat: int | None,
-        fresh: bool,
-        parent_id: str | None = None,
-    ) -> Future[tuple[GenerationTask, bool]]:
-        """Return the newest identical request, or insert a queued one; and whether it is this process's to send.
-
-        Args:
-            request: what is asked.
-            prompt_id: the group.
-            repeat: which of several identical requests; None takes the next free number.
-            fresh: insert a new attempt whatever there is.
-            parent_id: the task this one follows up.
-        """
-
-        def work(connection: Connection) -> tuple[GenerationTask, bool]:
-            same = {"account": self._account, "prompt_id": prompt_id, "identity": request.identity}
-            number = repeat
-            if number is None:
-                newest = connection.execute(_NEWEST_REPEAT, same).scalar()
-                number = 0 if newest is None else newest + 1
-            row = connection.execute(_NEWEST_ATTEMPT, same | {"repeat": number}).mappings().first()
-            attempt = 0
-            if row is not None:
-                found = schema.task_of(row)
-                if not fresh and not was_refused(found):
-                    if row["deleted_at"] is not None:
-                        self._mark_deleted(connection, [found.id], None)
-                    return found, self._take_queued(connection, found)
-                attempt = found.attempt + 1
-            task = GenerationTask(
-                id=uuid.uuid4().hex,
-                prompt_id=prompt_id,
-                service=request.service,
-                model=request.model,
-                api_model=request.api_model,
-                provider_params=request.provider_params,
-                created_at=as_datetime(self._clock.time()),
-                repeat=number,
-                attempt=attempt,
-                parent_id=parent_id,
-            )
-            values = schema.values_of(task) | {
-                "account": self._account,
-                "user": user_name(),
-                "identity": request.identity,
-                "revision": self._database.revision(connection),
-                **self._lease(),
-            }
-            if connection.execute(self._database.insert_ignore(schema.tasks), values).rowcount == 0:
-                return work(connection)  # another kernel inserted the same request in between: look again
-            return task, True
-
-        return self._database.write(work)
-
     def apply(self, task_id: str, event: Event) -> Future[tuple[GenerationTask, GenerationTask]]:
         """Apply an event to the stored task; return the task before and after it."""
 
@@ -198,7 +138,8 @@ class Store:
             if after is not before:
                 values = {name: value for name, value in schema.values_of(after).items() if value != row[name]}
                 values["revision"] = self._database.revision(connection)
-                values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
+                if not isinstance(event, Remark):
+                    values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
                 bound = {_NEW + name: value for name, value in values.items()}
                 connection.execute(_update_of(tuple(values)), {"task_id": task_id, **bound})
             return before, after
@@ -288,16 +229,9 @@ class Store:
     def _lease(self) -> dict[str, Any]:
         return {"lease_owner": self.owner, "lease_until": self._clock.time() + LEASE_SECONDS}
 
-    def _take_queued(self, connection: Connection, task: GenerationTask) -> bool:
-        # A queued row of a dead process is sent when its cell runs again.
-        if task.activity is not Activity.QUEUED or task.status is not TaskStatus.PENDING:
-            return False
-        holder = connection.execute(select(_t.lease_owner, _t.lease_until).where(_t.id == task.id)).one()
-        now = self._clock.time()
-        if holder.lease_until is not None and holder.lease_until >= now and not _is_dead(holder.lease_owner):
-            return False
-        connection.execute(update(schema.tasks).where(_t.id == task.id).values(**self._lease()))
-        return True
+    def _is_free(self, row: RowMapping) -> bool:
+        until = row["lease_until"]
+        return until is None or until < self._clock.time() or _is_dead(row["lease_owner"])
 
 
 @cache

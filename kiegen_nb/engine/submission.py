@@ -12,7 +12,11 @@ from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Sub
 from kiegen_nb.engine.uploads import LEAST_LIFE
 from kiegen_nb.errors import (
     ConfigurationError,
+    KeyLimitReached,
+    KeyRefused,
     KiegenError,
+    Maintenance,
+    OutOfCredits,
     RateLimited,
     ServiceError,
     UnreadableAnswer,
@@ -33,6 +37,8 @@ MAX_BACK_OFF = 30.0
 CONCURRENT_CREATES = 16
 NOTE_SECONDS = 2.0  # between two updates of what those who wait for a slot are told
 _MINUTE = 60
+FOR_EVERYBODY = (KeyRefused, KeyLimitReached, Maintenance, OutOfCredits)
+"""Refusals that are not about one request: the next would meet the same."""
 
 
 class Host(Protocol):
@@ -73,6 +79,7 @@ class Submitter:
         self._not_before = 0.0  # epoch seconds; a 429 holds everybody back, not only who met it
         self._open = asyncio.Semaphore(CONCURRENT_CREATES)  # where nothing else holds creates back
         self._cancelled: dict[str, asyncio.Event] = {}
+        self._patient: dict[str, KiegenError | None] = {}  # those that stay queued, and what they were told
 
     @property
     def sending(self) -> frozenset[str]:
@@ -89,18 +96,31 @@ class Submitter:
         if task_id in self._cancelled:
             self._cancelled[task_id].set()
 
-    async def send(self, task: GenerationTask, request: Request) -> None:
-        """See one queued task through to an answer; does nothing if it is on its way already."""
+    async def send(self, task: GenerationTask, request: Request, *, patient: bool = False) -> KiegenError | None:
+        """See one queued task through to an answer; does nothing if it is on its way already.
+
+        Args:
+            task: what is sent.
+            request: the same, ready to be sent.
+            patient: leave it queued where the service refuses every request for now, such as without credits.
+
+        Returns:
+            Why it was left queued, None for any other end.
+        """
         if task.id in self._cancelled:
-            return
+            return None
         self._cancelled[task.id] = asyncio.Event()
+        if patient:
+            self._patient[task.id] = None
         try:
             tries = 0
             while await self._try(task.id, request, tries) and not self._cancelled[task.id].is_set():
                 tries += 1
         finally:
             del self._cancelled[task.id]
+            error = self._patient.pop(task.id, None)
             self._host.answered(task.id)
+        return error
 
     async def _try(self, task_id: str, request: Request, tries: int) -> bool:
         """Send once; return whether the request certainly did not arrive and is to be sent again."""
@@ -125,7 +145,7 @@ class Submitter:
                 outcome = await self._create(request)
                 note("submit.answered", task_id, kind=outcome.kind.value)
                 # First the id: whatever happens next, it must not be lost.
-                await until_stored(host, task_id, self._event_of(outcome))
+                await until_stored(host, task_id, self._kept_back(task_id, outcome) or self._event_of(outcome))
             finally:
                 await self._end_slot(task_id, slot, used=used)
         if outcome.kind is not OutcomeKind.NOT_SENT:
@@ -154,6 +174,14 @@ class Submitter:
             return await self._service.create(request)
         except Exception as error:  # noqa: BLE001 - a service must not raise; if it does, it may have sent
             return Outcome(OutcomeKind.UNCONFIRMED, error=UnreadableAnswer(f"Unexpected {type(error).__name__}"))
+
+    def _kept_back(self, task_id: str, outcome: Outcome) -> Event | None:
+        if outcome.kind is not OutcomeKind.REFUSED or task_id not in self._patient:
+            return None
+        if not isinstance(outcome.error, FOR_EVERYBODY):
+            return None
+        self._patient[task_id] = outcome.error
+        return Requeued(f"Not sent, nothing was charged: {outcome.error.said}")
 
     def _event_of(self, outcome: Outcome) -> Event:
         now = as_datetime(self._host.clock.time())

@@ -123,9 +123,26 @@ class Saved:
     assets: tuple[Asset, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """Somebody judged it, 1 to 5; None takes that back."""
+
+    rating: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """Somebody wrote about it; None takes that back."""
+
+    comment: str | None
+
+
+Remark = Rated | Commented
+"""What people say of a task; whoever works on it goes on with it."""
+
 Event = (
     Noted | Submitting | Requeued | Accepted | Refused | Unconfirmed | Cancelled | Running | Paused | Succeeded
-    | Failed | Saving | Saved
+    | Failed | Saving | Saved | Remark
 )  # fmt: skip
 
 
@@ -192,6 +209,10 @@ def _changes(task: GenerationTask, event: Event) -> dict[str, object]:  # noqa: 
             return {"activity": Activity.SAVING}
         case Saved(assets) if task.status is TaskStatus.SUCCESS:
             return {"activity": None, "assets": assets, "note": None}
+        case Rated(rating):
+            return {"rating": rating}
+        case Commented(comment):
+            return {"comment": comment}
         case _:
             return {}
 

@@ -162,6 +162,8 @@ def card(
         "again": _again(task, which),
         "retry": "Try again" if can_retry(task) else None,
         "next": _next(task),
+        "rating": task.rating,
+        "comment": task.comment,
         "load": task.parent_id is None or None,  # a follow-up has no form of its own
         "assets": [_asset(task, n, asset, folder) for n, asset in enumerate(task.assets)],
     }

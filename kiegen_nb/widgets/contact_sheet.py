@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import Asset, GenerationTask
 
 MOST = 200  # tiles
-_TILE, _PICTURE, _GAP, _LINE = 240, 180, 12, 18  # pixels
-_HEIGHT = _PICTURE + 3 * _LINE + 8
+TILE, PICTURE, GAP, LINE = 240, 180, 12, 18
+"""Pixels: a tile's width, the height of the picture in it, what is between tiles, and a line of text."""
+
+_HEIGHT = PICTURE + 3 * LINE + 8
 _LARGEST = 60_000_000  # pixels of a picture that is opened
 _WIDEST = 6  # columns, unless more are asked for
-_PAPER, _CARD, _EMPTY, _INK, _GREY = "#ffffff", "#f7f7f8", "#e6e6ea", "#1c1c1f", "#6b6b73"
-_COLOUR = {FAILED: "#b71c1c", MISSING: "#b71c1c", UNCLEAR: "#b25d00"}
+PAPER, CARD, INK, GREY = "#ffffff", "#f7f7f8", "#1c1c1f", "#6b6b73"
+_EMPTY = "#e6e6ea"
+_COLOURS = {FAILED: "#b71c1c", MISSING: "#b71c1c", UNCLEAR: "#b25d00"}
 
 
 @overload
@@ -56,14 +59,14 @@ def contact_sheet(
     shown = every[:MOST]
     across = max(columns or min(math.ceil(math.sqrt(len(shown))), _WIDEST), 1)
     down = max(math.ceil(len(shown) / across), 1)
-    footer = _LINE + _GAP if len(every) > len(shown) or not shown else 0
-    sheet = Image.new("RGB", (across * (_TILE + _GAP) + _GAP, down * (_HEIGHT + _GAP) + _GAP + footer), _PAPER)
+    footer = LINE + GAP if len(every) > len(shown) or not shown else 0
+    sheet = Image.new("RGB", (across * (TILE + GAP) + GAP, down * (_HEIGHT + GAP) + GAP + footer), PAPER)
     for number, (task, asset) in enumerate(shown):
         row, column = divmod(number, across)
-        _draw_tile(sheet, _GAP + column * (_TILE + _GAP), _GAP + row * (_HEIGHT + _GAP), task, asset)
+        _draw_tile(sheet, GAP + column * (TILE + GAP), GAP + row * (_HEIGHT + GAP), task, asset)
     if footer:
         said = f"and {len(every) - len(shown):,} more" if shown else "Nothing here yet."
-        ImageDraw.Draw(sheet).text((_GAP, sheet.height - _LINE - 6), said, _GREY, _font(13))
+        ImageDraw.Draw(sheet).text((GAP, sheet.height - LINE - 6), said, GREY, _font(13))
     if path is None:
         return sheet
     path = Path(path)
@@ -79,32 +82,63 @@ def _tiles(tasks: Iterable[GenerationTask]) -> Iterator[tuple[GenerationTask, As
 
 def _draw_tile(sheet: Image.Image, left: int, top: int, task: GenerationTask, asset: Asset | None) -> None:
     draw = ImageDraw.Draw(sheet)
-    draw.rounded_rectangle((left, top, left + _TILE - 1, top + _HEIGHT - 1), 8, _CARD)
-    colour = _COLOUR.get(kind(task), _GREY)
-    picture = _picture(asset) if asset is not None else None
-    if picture is not None:
-        place = (left + (_TILE - picture.width) // 2, top + (_PICTURE - picture.height) // 2)
-        sheet.paste(picture, place, picture)
-        if asset is not None and asset.kind is AssetKind.VIDEO:
-            _draw_mark(draw, left, top)
-    else:
-        draw.rounded_rectangle((left, top, left + _TILE - 1, top + _PICTURE - 1), 8, _EMPTY)
-        said = asset.kind.value if asset is not None and kind(task) == DONE else word(task)
-        width = _font(15).getlength(_plain(said))
-        draw.text((left + max((_TILE - width) / 2, 8), top + _PICTURE / 2 - 10), _plain(said), colour, _font(15))
-    reason = str(card(task).get("reason", ""))
-    lines = ((prompt(task), _INK, 14), (" · ".join(facts(task)), _GREY, 12), (reason, colour, 12))
+    draw.rounded_rectangle((left, top, left + TILE - 1, top + _HEIGHT - 1), 8, CARD)
+    draw_picture(sheet, (left, top), (TILE, PICTURE), task, asset)
+    lines = ((prompt(task), INK, 14), (" · ".join(facts(task)), GREY, 12), (reason_of(task), colour_of(task), 12))
     for number, (text, ink, size) in enumerate(lines):
-        draw.text((left + 8, top + _PICTURE + 4 + number * _LINE), _cut(text, size), ink, _font(size))
+        draw_text(draw, (left + 8, top + PICTURE + 4 + number * LINE), text, ink, size, room=TILE - 16)
 
 
-def _draw_mark(draw: ImageDraw.ImageDraw, left: int, top: int) -> None:
-    x, y = left + 14, top + _PICTURE - 34
+def draw_picture(
+    sheet: Image.Image, place: tuple[int, int], size: tuple[int, int], task: GenerationTask, asset: Asset | None
+) -> None:
+    """Draw what a result looks like, or a word in its place, into a box of a sheet.
+
+    Args:
+        sheet: where.
+        place: the box's left and upper edge, pixels.
+        size: its width and height, pixels.
+        task: whose result.
+        asset: which one, None if there is none.
+    """
+    (left, top), (width, height) = place, size
+    draw = ImageDraw.Draw(sheet)
+    picture = _picture(asset, size) if asset is not None else None
+    if picture is not None:
+        sheet.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2), picture)
+        if asset is not None and asset.kind is AssetKind.VIDEO:
+            _draw_mark(draw, left, top + height)
+        return
+    draw.rounded_rectangle((left, top, left + width - 1, top + height - 1), 8, _EMPTY)
+    said = asset.kind.value if asset is not None and kind(task) == DONE else word(task)
+    points = 15 if width >= PICTURE else 12
+    wide = _font(points).getlength(_plain(said))
+    spot = (int(left + max((width - wide) / 2, 8)), int(top + height / 2 - 10))
+    draw_text(draw, spot, said, colour_of(task), points, room=width - 16)
+
+
+def draw_text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ink: str, size: int, *, room: int) -> None:
+    """Draw one line of text, cut to ``room`` pixels."""
+    draw.text(place, _cut(text, size, room), ink, _font(size))
+
+
+def colour_of(task: GenerationTask) -> str:
+    """Return the colour a task's state is told in."""
+    return _COLOURS.get(kind(task), GREY)
+
+
+def reason_of(task: GenerationTask) -> str:
+    """Return why a task has no result, empty if it has one or may still get one."""
+    return str(card(task).get("reason", ""))
+
+
+def _draw_mark(draw: ImageDraw.ImageDraw, left: int, bottom: int) -> None:
+    x, y = left + 14, bottom - 34
     draw.ellipse((x - 4, y - 2, x + 22, y + 24), "#000000")
     draw.polygon([(x + 5, y + 4), (x + 5, y + 18), (x + 17, y + 11)], "#ffffff")
 
 
-def _picture(asset: Asset) -> Image.Image | None:
+def _picture(asset: Asset, size: tuple[int, int]) -> Image.Image | None:
     """Return a small copy of what an asset looks like, None if there is nothing to open safely."""
     whole = asset.path if asset.kind is AssetKind.IMAGE else None
     for path in (asset.thumbnail, whole):
@@ -114,21 +148,19 @@ def _picture(asset: Asset) -> Image.Image | None:
             with Image.open(path) as image:
                 if image.width * image.height > _LARGEST:
                     continue
-                image.draft("RGB", (_TILE * 2, _PICTURE * 2))
-                return ImageOps.contain(
-                    ImageOps.exif_transpose(image).convert("RGBA"), (_TILE, _PICTURE), Image.Resampling.LANCZOS
-                )
+                image.draft("RGB", (size[0] * 2, size[1] * 2))
+                return ImageOps.contain(ImageOps.exif_transpose(image).convert("RGBA"), size, Image.Resampling.LANCZOS)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError):
             continue
     return None
 
 
-def _cut(text: str, size: int) -> str:
-    """Return as much of a text as fits into a tile's line."""
-    text, font, room = _plain(text), _font(size), _TILE - 16
-    if font.getlength(text) <= room:
+def _cut(text: str, size: int, room: float) -> str:
+    """Return as much of a text as fits into a line of ``room`` pixels."""
+    text, letters = _plain(text), _font(size)
+    if letters.getlength(text) <= room:
         return text
-    while text and font.getlength(f"{text}…") > room:
+    while text and letters.getlength(f"{text}…") > room:
         text = text[:-1]
     return f"{text.rstrip()}…"
 

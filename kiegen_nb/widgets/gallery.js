@@ -4,17 +4,8 @@ function render({ model, el }) {
   const view = Math.random().toString(36).slice(2);
   const items = new Map(); // id -> what cards.py says
   let skew = 0; // ms to add to this computer's clock to get the kernel's
-  let timer = null;
   let whole = []; // ids of the snapshot that is coming in
 
-  const counts = h('span', 'kg-counts');
-  const credits = h('span', 'kg-credits');
-  const badge = h('span', 'kg-sandbox', { title: 'A local stand-in answers; nothing is charged' }, 'SANDBOX');
-  const progress = bar('All pending tasks');
-  const left = h('span', 'kg-left');
-  const run = h('div', 'kg-run', {}, progress, left);
-  const head = h('div', 'kg-head', {}, counts, badge, credits);
-  const banner = h('p', 'kg-banner', { role: 'alert' });
   const live = h('div', 'kg-live', { role: 'status', 'aria-live': 'polite' });
   const root = h('section', 'kg', { 'aria-label': 'Gallery' });
 
@@ -32,15 +23,18 @@ function render({ model, el }) {
     act,
   };
   ctx.media = createMedia(ctx);
+  ctx.rating = createRating(ctx);
   ctx.cards = createCards(ctx);
   ctx.list = createList(ctx);
   ctx.select = createSelect(ctx);
   ctx.tools = createToolbar(ctx);
   ctx.undo = createUndo(ctx);
   ctx.box = createLightbox(ctx);
-  const summary = createSummary(ctx);
+  const head = createHead(ctx);
+  const clock = createClock(tick);
+  const summary = createSummary(ctx, model.get('summary_key'));
   const { list, select, tools, undo, box, media } = ctx;
-  root.append(head, run, banner, summary.note, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
+  root.append(...head.nodes, summary.note, tools.tools, select.strip, select.packed, undo.tell, list.pane, live, box.dialog);
   root.addEventListener('keydown', select.onKey);
   el.append(root);
 
@@ -52,40 +46,10 @@ function render({ model, el }) {
 
   function drawHeader() {
     const { header } = ctx;
-    counts.textContent = header.counts || '';
-    credits.textContent = header.credits || '';
-    badge.hidden = !header.sandbox;
-    banner.textContent = header.error || '';
-    banner.hidden = !header.error;
-    head.hidden = !header.counts && !header.credits && !header.sandbox;
     list.grid.setAttribute('aria-busy', String(Boolean(header.busy)));
     list.grid.style.gridTemplateColumns = header.columns ? `repeat(${header.columns}, minmax(0, 1fr))` : '';
     undo.draw();
-    drawRun();
-  }
-
-  // How far everything is that was asked for since the oldest pending task
-  function drawRun() {
-    const { header } = ctx;
-    run.hidden = !header.run;
-    if (!header.run) return;
-    let part = header.run.done;
-    let longest = 0;
-    let sure = false;
-    for (const item of items.values()) {
-      if (!isWaiting(item) || !item.since) continue;
-      const elapsed = ctx.now() - item.since;
-      if (item.kind === 'saving') part += 0.95;
-      else if (item.expected) {
-        part += share(elapsed, item.expected);
-        longest = Math.max(longest, item.expected - elapsed);
-        sure = true;
-      }
-    }
-    setBar(progress, Math.min(part / header.run.total, 0.99));
-    progress.classList.toggle('kg-unsure', !sure && part === 0);
-    const rest = !sure ? '' : longest > 0 ? ` · about ${about(longest)} left` : ' · any moment';
-    left.textContent = `${header.run.done.toLocaleString('en')} of ${header.run.total.toLocaleString('en')}${rest}`;
+    head.draw();
   }
 
   // Messages
@@ -146,14 +110,12 @@ function render({ model, el }) {
   }
 
   function runClock() {
-    const needed = !run.hidden || list.grid.querySelector('.kg-clock') !== null;
-    if (needed && timer === null) timer = setInterval(tick, 1000);
-    if (!needed && timer !== null) timer = clearInterval(timer) || null;
+    clock.run(head.isRunning() || list.grid.querySelector('.kg-clock') !== null);
   }
 
   function tick() {
     ctx.cards.tick(list.grid);
-    drawRun();
+    head.drawRun();
   }
 
   tools.apply();
@@ -163,7 +125,8 @@ function render({ model, el }) {
   ctx.send({ type: 'ready', view });
 
   return () => {
-    clearInterval(timer);
+    clock.stop();
+    ctx.rating.dispose();
     model.off('msg:custom', onMessage);
     list.dispose();
     summary.dispose();

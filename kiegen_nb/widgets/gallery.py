@@ -16,6 +16,7 @@ JavaScript to Python:
 - ``ready`` and ``bye``: ``view``.
 - ``thumbs``: ``view, keys``. ``details``: ``view, id``. ``full``: ``id, n, request``.
 - ``refresh``, ``retry`` and ``load``: ``id``. ``use``: ``id, n``. ``follow_up``: ``id, name, index, prompt``.
+- ``rate``: ``id``, and ``rating`` or ``comment`` or both; None takes one back.
 - ``retry_all`` and ``delete``: ``ids``. ``restore``: ``token``. ``zip``: ``ids, request``. ``zip_bytes``: ``request``.
 """
 
@@ -26,22 +27,27 @@ import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+import traitlets
 
 from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import KiegenError
 from kiegen_nb.widgets import gallery_files as files
 from kiegen_nb.widgets.cards import card, header
+from kiegen_nb.widgets.contact_sheet import contact_sheet
 from kiegen_nb.widgets.gallery_acts import Acts, reason
 from kiegen_nb.widgets.gallery_details import rows
 from kiegen_nb.widgets.gallery_feed import Feed
 from kiegen_nb.widgets.loading import CodeWidget
 from kiegen_nb.widgets.pages import version_of
 from kiegen_nb.widgets.protocol import default_session
-from kiegen_nb.widgets.summary import summary_html
+from kiegen_nb.widgets.showing import Remains, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from PIL import Image
 
     from kiegen_nb.tasks import Asset, GenerationTask
     from kiegen_nb.widgets.protocol import GallerySession
@@ -49,6 +55,9 @@ if TYPE_CHECKING:
 
 class Gallery(CodeWidget):
     """The tasks of one prompt group, newest first, brought up to date by itself.
+
+    A cell that shows it also leaves its newest results as ordinary output, for viewers without a kernel, and keeps
+    ``index.html`` in the output folder up to date.
 
     Args:
         prompt_id: the group it shows.
@@ -60,6 +69,7 @@ class Gallery(CodeWidget):
         on_load: called with a task on the display thread when someone wants its settings; cards have a button for
             that while this is set. What it raises is shown on the card.
         on_use: called in the same way with a result that is to be an input of the next request.
+        remains: what its cell leaves; a cell that shows it inside a box of your own calls ``remains.display()``.
 
     Example:
         >>> Gallery(tasks=[])
@@ -67,10 +77,12 @@ class Gallery(CodeWidget):
     """
 
     # One module, in this order; only the last exports.
-    _code = (
+    _code: ClassVar[tuple[str, ...]] = (
         "gallery_base.js",
         "gallery_media.js",
         "gallery_cards.js",
+        "gallery_rating.js",
+        "gallery_head.js",
         "gallery_list.js",
         "gallery_select.js",
         "gallery_toolbar.js",
@@ -80,8 +92,14 @@ class Gallery(CodeWidget):
         "gallery_summary.js",
         "gallery.js",
     )
-    _style = ("gallery.css", "gallery_toolbar.css", "gallery_lightbox.css")
+    _style: ClassVar[tuple[str, ...]] = (
+        "gallery.css",
+        "gallery_toolbar.css",
+        "gallery_lightbox.css",
+        "gallery_rating.css",
+    )
     _shows = "gallery"
+    summary_key = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -109,7 +127,9 @@ class Gallery(CodeWidget):
         self._subscribing = threading.Lock()
         self._ending: weakref.finalize[Any, Any] | None = None
         self._closed = False
+        self.remains = Remains(session, prompt_id, self._state.data)
         super().__init__()
+        self.set_trait("summary_key", self.remains.key)
         self.on_msg(self._on_message)
         self._subscribe()
 
@@ -123,7 +143,37 @@ class Gallery(CodeWidget):
 
     def show(self, tasks: Iterable[GenerationTask] | QueryState) -> None:
         """Show other tasks; for a gallery without a session."""
-        self._on_display(self._on_state, _as_state(tasks))
+        state = _as_state(tasks)
+        self._on_display(self._on_state, state)
+        if self._session is None:
+            self.remains.become(state.data)
+
+    @overload
+    def contact_sheet(self, path: None = None, *, columns: int | None = None) -> Image.Image: ...
+
+    @overload
+    def contact_sheet(self, path: str | Path, *, columns: int | None = None) -> Path: ...
+
+    def contact_sheet(self, path: str | Path | None = None, *, columns: int | None = None) -> Image.Image | Path:
+        """Draw the results as one picture, newest first: a tile for each, with its prompt.
+
+        Args:
+            path: where a PNG is written, replaced if it is there; without it the picture itself is returned.
+            columns: tiles side by side; about as many as there are rows if None.
+
+        Returns:
+            The picture (240 pixels a tile, at most 200 tiles), or the path it was written to.
+
+        Raises:
+            OSError: the PNG cannot be written.
+            StoreError: the task store could not be read.
+
+        Example:
+            >>> Gallery(tasks=[]).contact_sheet().width
+            264
+        """
+        tasks = self.tasks if self._session is None else self._session.history(self.prompt_id)
+        return contact_sheet(tasks, columns=columns) if path is None else contact_sheet(tasks, path, columns=columns)
 
     def close(self) -> None:
         """Stop following the session and remove every view."""
@@ -132,15 +182,11 @@ class Gallery(CodeWidget):
             with self._subscribing:
                 self._closed = True
             self._unsubscribe()
+            self.remains.close()
         super().close()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        found = super()._repr_mimebundle_(**kwargs)
-        if found is None:
-            return None
-        data, metadata = found
-        # JupyterLab prefers the widget; nbconvert and web viewers show this.
-        return data | {"text/html": summary_html(self.tasks)}, metadata
+    def _ipython_display_(self) -> None:
+        show(self, self.remains)
 
     # Following the session
 
@@ -179,7 +225,7 @@ class Gallery(CodeWidget):
         if self._closed:
             return
         name = str(content.get("type"))
-        if name in ("refresh", "retry", "load", "use", "follow_up"):
+        if name in ("refresh", "retry", "load", "use", "follow_up", "rate"):
             self._act(name, content)
         elif name in ("retry_all", "delete", "restore"):
             self._act_on_all(name, content)
@@ -250,8 +296,10 @@ class Gallery(CodeWidget):
             n = content.get("n")
             if isinstance(n, int) and 0 <= n < len(task.assets):
                 self.on_use(task.assets[n])
-        elif self._acts is not None and name in ("refresh", "retry", "follow_up"):
-            return self._acts.follow_up(task, content) if name == "follow_up" else getattr(self._acts, name)(task)
+        elif self._acts is not None and name in ("follow_up", "rate"):
+            return str(getattr(self._acts, name)(task, content))
+        elif self._acts is not None and name in ("refresh", "retry"):
+            return str(getattr(self._acts, name)(task))
         return ""
 
     def _act_on_all(self, name: str, content: dict[str, Any]) -> None:
@@ -292,7 +340,6 @@ class Gallery(CodeWidget):
         return {
             **header(state),
             **files.places(self._folder),
-            "group": self.prompt_id,
             "version": None if pending else version_of(state.data),
             "columns": self.columns,
             "live": self._session is not None,

@@ -60,6 +60,12 @@ class Acts:
         )
         return ASKED_BEFORE if self._find(handle.id) is not None else ""
 
+    def rate(self, task: GenerationTask, content: dict[str, Any]) -> str:
+        """Keep a rating or a comment; None takes it back."""
+        said = {name: content[name] for name in ("rating", "comment") if name in content}
+        self._session.rate(task, **said)
+        return ""
+
     def delete(self, tasks: Sequence[GenerationTask]) -> None:
         """Delete those that are not pending, and offer to undo it."""
         ended = [task for task in tasks if task.is_finished]

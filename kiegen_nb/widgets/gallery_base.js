@@ -15,6 +15,7 @@ const ICONS = {
   info: 'M11 10h2v7h-2v-7zm0-3h2v2h-2V7zm1-5a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm0 2a8 8 0 1 1 0 16 8 8 0 0 1 0-16z',
   copy: 'M8 3h11v13h-2V5H8V3zM5 7h10v14H5V7zm2 2v10h6V9H7z',
   group: 'M4 4h16v3H4V4zm0 5h7v5H4V9zm9 0h7v5h-7V9zM4 16h7v4H4v-4zm9 0h7v4h-7v-4z',
+  star: 'm12 1.8 3 6.7 7.3.8-5.4 5 1.5 7.2-6.4-3.7-6.4 3.7 1.5-7.2-5.4-5 7.3-.8z',
   check: 'm9.5 17.2-5-5L6 10.7l3.5 3.5L18 5.8l1.5 1.5z',
 };
 
@@ -89,8 +90,9 @@ function bytes(size) {
   return size < 1e9 ? `${(size / 1e6).toFixed(1)} MB` : `${(size / 1e9).toFixed(2)} GB`;
 }
 
+// A grid's results differ in what its labels say, not in their words.
 function title(item) {
-  return item.prompt || item.of || '';
+  return item.label || item.prompt || item.of || '';
 }
 
 // What a reader calls a task: its words, else its model

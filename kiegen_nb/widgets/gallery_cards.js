@@ -64,7 +64,10 @@ function createCards(ctx) {
     if (item.prompt && item.of) body.append(h('p', 'kg-note', {}, item.of));
     if (item.reason) body.append(h('p', 'kg-reason', {}, item.reason));
     if (item.note) body.append(h('p', 'kg-note', { role: 'status' }, item.note));
+    if (item.comment) body.append(h('p', 'kg-said', {}, item.comment));
     body.append(h('p', 'kg-facts', {}, unbroken([...item.facts, item.code].filter(Boolean))));
+    const stars = ctx.rating.stars(item);
+    if (stars) body.append(stars);
     if (ctx.header.live) body.append(...actions(item));
     node.replaceChildren(shown(item), body);
     if (ctx.select.isOn()) node.prepend(ctx.select.box(item));
@@ -217,5 +220,5 @@ function createCards(ctx) {
     }
   }
 
-  return { frame, fill, actions, tick };
+  return { frame, fill, shown, actions, tick };
 }

@@ -4,7 +4,8 @@ function createDetails(ctx) {
   const list = h('dl', 'kg-rows');
   const note = h('p', 'kg-note', { role: 'status' });
   const acts = h('div', 'kg-side-acts');
-  const side = h('aside', 'kg-side', { 'aria-label': 'Details', tabindex: '-1' }, note, acts, list);
+  const comment = ctx.rating.field();
+  const side = h('aside', 'kg-side', { 'aria-label': 'Details', tabindex: '-1' }, note, comment.input, acts, list);
   let id = null;
   let n = null;
 
@@ -32,6 +33,7 @@ function createDetails(ctx) {
     if (!item) return;
     note.textContent = item.note || '';
     note.hidden = !item.note;
+    comment.show(id);
     // A line somebody is writing into stays.
     if (!acts.contains(ctx.focused())) acts.replaceChildren(...(ctx.header.live ? ctx.cards.actions(item, n) : []));
   }
@@ -42,7 +44,7 @@ function createDetails(ctx) {
     if (task !== id || place !== n) acts.replaceChildren();
     id = task;
     n = place;
-    if (id === null) return;
+    if (id === null) return comment.show(null);
     draw();
     ctx.send({ type: 'details', view: ctx.view, id });
   }

@@ -12,15 +12,16 @@ function createLightbox(ctx) {
   const scale = h('span', 'kg-place');
   const less = press('kg-round', 'Smaller (-)', () => zoom.by(1 / 1.4), icon('minus'));
   const more = press('kg-round', 'Larger (+)', () => zoom.by(1.4), icon('plus'));
-  const fit = press('kg-round', 'Whole picture (0)', () => zoom.reset(), icon('fit'));
+  const fit = press('kg-round', 'Whole picture (f)', () => zoom.reset(), icon('fit'));
   const zooms = h('span', 'kg-zoom', {}, less, scale, more, fit);
+  const stars = h('span');
   const info = press('kg-round', 'Details (i)', () => toggleSide(), icon('info'));
   const save = h('a', 'kg-save', {}, 'Save');
   const previous = press('kg-round kg-previous', 'Previous', () => move(-1), icon('left'));
   const next = press('kg-round kg-next', 'Next', () => move(1), icon('right'));
   const close = press('kg-round kg-close', 'Close', () => dialog.close(), icon('close'));
   const details = createDetails(ctx);
-  const head = h('div', 'kg-bar', {}, caption, place, zooms, save, info, close);
+  const head = h('div', 'kg-bar', {}, caption, place, stars, zooms, save, info, close);
   const desk = h('div', 'kg-desk', {}, h('div', 'kg-well', {}, stage, previous, next), details.side);
   const dialog = h('dialog', 'kg-box', { 'aria-label': 'Full size', ...OURS }, head, desk);
   const zoom = createZoom(stage, (factor) => {
@@ -67,6 +68,9 @@ function createLightbox(ctx) {
     desk.classList.toggle('kg-wide', alone && wide);
     details.side.hidden = !(alone && wide);
     info.setAttribute('aria-pressed', String(alone && wide));
+    const rated = alone && ctx.rating.stars(itemOf(keys[0]));
+    // A patch must not take the focus away.
+    if (!stars.contains(ctx.focused())) stars.replaceChildren(...(rated ? [rated] : []));
     if (alone && wide) details.show(...split(keys[0]));
     else details.show(null, null);
   }
@@ -178,7 +182,8 @@ function createLightbox(ctx) {
     else if (key === 'ArrowRight' && !playing) move(1);
     else if (key === '+' || key === '=') zoom.by(1.4);
     else if (key === '-' || key === '_') zoom.by(1 / 1.4);
-    else if (key === '0') zoom.reset();
+    else if (key === 'f') zoom.reset();
+    else if (/^[0-5]$/.test(key) && keys.length === 1) ctx.rating.rate(split(keys[0])[0], Number(key));
     else if (key === 'i') toggleSide();
     else return;
     event.preventDefault();
@@ -195,7 +200,7 @@ function createLightbox(ctx) {
   };
 
   function trap(event) {
-    const all = [...dialog.querySelectorAll('button, a[href], video, audio, pre, input')].filter((stop) => !stop.disabled && stop.getClientRects().length);
+    const all = [...dialog.querySelectorAll('button, a[href], video, audio, pre, input, textarea, [role=slider]')].filter((stop) => !stop.disabled && stop.getClientRects().length);
     if (event.shiftKey) all.reverse();
     if (ctx.focused() !== all[all.length - 1]) return;
     event.preventDefault();

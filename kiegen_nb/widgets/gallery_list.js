@@ -2,6 +2,7 @@
 
 const AT_ONCE = 24; // cards that are built without waiting for the browser to say what is seen
 const NEAR = '700px 0px';
+const STOPS = 'button, input, [role=slider]';
 
 function createList(ctx) {
   const nodes = new Map(); // id -> place
@@ -56,7 +57,7 @@ function createList(ctx) {
   function put(item) {
     const node = nodes.get(item.id) || h('li', '', { role: 'listitem', tabindex: '-1', ...OURS });
     const held = node.contains(ctx.focused());
-    const button = held ? [...node.querySelectorAll('button, input')].indexOf(ctx.focused()) : -1;
+    const button = held ? [...node.querySelectorAll(STOPS)].indexOf(ctx.focused()) : -1;
     ctx.cards.frame(node, item);
     ctx.select.mark(node, item.id);
     if (!nodes.has(item.id)) {
@@ -65,7 +66,7 @@ function createList(ctx) {
     } else if (built.has(item.id)) {
       ctx.cards.fill(node, item);
     }
-    if (held) ([...node.querySelectorAll('button, input')][button] || node.querySelector('button') || node).focus();
+    if (held) ([...node.querySelectorAll(STOPS)][button] || node.querySelector('button') || node).focus();
   }
 
   function drop(id) {

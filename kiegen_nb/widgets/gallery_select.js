@@ -12,9 +12,10 @@ function createSelect(ctx) {
   const compare = press('kg-act', 'Show the two side by side', () => ctx.box.open(firsts().slice(0, 2)), 'Compare');
   const zip = press('kg-act', 'Download the files as one zip', () => pack(), 'Download');
   const retry = press('kg-act', 'Ask for the failed ones anew, and fetch missing files', () => send('retry_all'), 'Retry');
+  const use = press('kg-act', 'Put the results into the form as inputs', () => useAll(), 'Use as input');
   const remove = press('kg-act kg-bad', 'Delete; this can be undone', () => send('delete'), 'Delete');
   const end = press('kg-act kg-plain', 'Leave select mode (Escape)', () => set(false), 'Done');
-  const strip = h('div', 'kg-strip', { role: 'toolbar', 'aria-label': 'Selected', ...OURS }, count, all, none, compare, zip, retry, remove, end);
+  const strip = h('div', 'kg-strip', { role: 'toolbar', 'aria-label': 'Selected', ...OURS }, count, all, none, compare, zip, use, retry, remove, end);
   const words = h('span');
   const link = h('a', 'kg-link', { download: '', ...OURS }, 'Save');
   const shut = press('kg-shut', 'Dismiss', () => (packed.hidden = true), icon('close'));
@@ -90,7 +91,9 @@ function createSelect(ctx) {
     none.disabled = ids.length === 0;
     compare.disabled = firsts().length !== 2;
     zip.disabled = packing !== null || !ids.some((id) => files(id).length);
-    const { live } = ctx.header;
+    const { live, uses } = ctx.header;
+    use.hidden = !uses;
+    use.disabled = !inputs().length;
     retry.hidden = remove.hidden = !live;
     retry.disabled = !ids.some((id) => ctx.items.get(id).again || ctx.items.get(id).retry);
     remove.disabled = !ids.some((id) => !isWaiting(ctx.items.get(id)));
@@ -99,6 +102,15 @@ function createSelect(ctx) {
   function send(type) {
     ctx.send({ type, ids: chosen() });
     if (type === 'delete') clear();
+  }
+
+  // Every selected result that may be an input; what does not fit any more says so on its card.
+  function inputs() {
+    return chosen().flatMap((id) => (ctx.items.get(id).assets || []).map((asset, n) => asset.use && { type: 'use', id, n }).filter(Boolean));
+  }
+
+  function useAll() {
+    for (const message of inputs()) ctx.act(message);
   }
 
   function pack() {

@@ -1,30 +1,35 @@
-// The summary of the same group (pages.py), which stays in the saved notebook: hidden while this gallery works. After
+// The summary of the same results (pages.py), which stays in the saved notebook: hidden while this gallery works. After
 // a reload of the page JupyterLab drops the kernel's updates to it; then people are told to show it again.
 
 const RECHECK = 5000; // ms; the summary itself follows the results within a second or two
 
-function createSummary(ctx) {
+function createSummary(ctx, key) {
   const style = h('style');
   const note = h('p', 'kg-stale', { role: 'status' });
+  const summaries = `.kiegen-summary[data-kiegen-prompt="${CSS.escape(key)}"]`;
   let timer = null;
   note.hidden = true;
-
-  const summaries = () => `.kiegen-summary[data-kiegen-prompt="${CSS.escape(ctx.header.group)}"]`;
+  // Its place in the cell, too, which would stay as a gap; a rule of its own for browsers that cannot read it.
+  const hidden = (selector) => `@media screen { ${selector} { display: none; } }`;
+  style.textContent = `${hidden(summaries)}\n${hidden(`.jp-OutputArea-child:has(> .jp-OutputArea-output > ${summaries})`)}`;
+  document.head.append(style);
 
   function draw() {
     clearTimeout(timer);
-    if (ctx.header.group === undefined) return;
-    style.textContent = `@media screen { ${summaries()} { display: none; } }`;
-    if (!style.isConnected) document.head.append(style);
     timer = setTimeout(check, RECHECK);
   }
 
   function check() {
     const { version } = ctx.header;
-    const old = version && [...document.querySelectorAll(summaries())].some((node) => node.dataset.kiegenVersion !== version);
+    const old = version && [...document.querySelectorAll(summaries)].find((node) => node.dataset.kiegenVersion !== version);
     note.hidden = !old;
-    note.textContent = old ? 'The summary saved in this notebook is older than these results. Run its cell again, then save.' : '';
+    note.textContent = old ? `The summary saved in this notebook is older than these results. Run ${cell(old)} again, then save.` : '';
     if (old) timer = setTimeout(check, RECHECK);
+  }
+
+  function cell(node) {
+    const number = node.dataset.kiegenCell;
+    return number ? `cell [${number}]` : 'its cell';
   }
 
   function dispose() {

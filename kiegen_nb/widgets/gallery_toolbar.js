@@ -7,24 +7,27 @@ const STATES = [
   ['failed', 'Failed', ['failed']],
   ['unconfirmed', 'Unconfirmed', ['unconfirmed']],
 ];
-const ORDERS = [['newest', 'Newest first'], ['oldest', 'Oldest first'], ['model', 'By model']];
+const ORDERS = [['newest', 'Newest first'], ['oldest', 'Oldest first'], ['rating', 'Best first'], ['model', 'By model']];
+const RATINGS = [['5', '5 stars'], ['4', '4 stars or more'], ['3', '3 stars or more'], ['2', '2 stars or more'], ['1', 'Rated'], ['0', 'Not rated']];
 
 function createToolbar(ctx) {
-  const wish = { text: '', state: '', model: '', order: 'newest', grouped: false };
+  const wish = { text: '', state: '', model: '', rating: '', order: 'newest', grouped: false };
 
   const search = h('input', 'kg-search', { type: 'search', placeholder: 'Filter', 'aria-label': 'Filter by text', ...OURS });
   const state = h('select', 'kg-choice', { 'aria-label': 'State', ...OURS });
   const model = h('select', 'kg-choice', { 'aria-label': 'Model', ...OURS });
+  const rating = h('select', 'kg-choice', { 'aria-label': 'Rating', ...OURS });
   const order = h('select', 'kg-choice', { 'aria-label': 'Order', ...OURS }, ...ORDERS.map(([value, text]) => h('option', '', { value }, text)));
   const group = press('kg-act kg-plain kg-toggle', null, () => change({ grouped: !wish.grouped }), 'By prompt');
   group.title = 'Group by prompt';
   const toggle = press('kg-act kg-plain kg-toggle', null, () => ctx.select.set(!ctx.select.isOn()), 'Select');
   const found = h('span', 'kg-found');
-  const tools = h('div', 'kg-tools', { role: 'group', 'aria-label': 'Filter and sort' }, search, state, model, order, group, toggle, found);
+  const tools = h('div', 'kg-tools', { role: 'group', 'aria-label': 'Filter and sort' }, search, state, model, rating, order, group, toggle, found);
 
   search.oninput = () => change({ text: search.value });
   state.onchange = () => change({ state: state.value });
   model.onchange = () => change({ model: model.value });
+  rating.onchange = () => change({ rating: rating.value });
   order.onchange = () => change({ order: order.value });
   tools.onkeydown = (event) => {
     if (event.key === 'Escape' && event.target === search && search.value) {
@@ -44,10 +47,10 @@ function createToolbar(ctx) {
     ctx.select.draw();
   }
 
-  const isFiltered = () => Boolean(wish.text.trim() || wish.state || wish.model);
+  const isFiltered = () => Boolean(wish.text.trim() || wish.state || wish.model || wish.rating);
 
   function words(item) {
-    return [item.prompt, item.of, item.model, item.word, item.code, item.reason, item.seed, item.note, ...item.facts]
+    return [item.prompt, item.of, item.model, item.word, item.code, item.reason, item.seed, item.note, item.comment, ...item.facts]
       .filter((word) => word !== undefined).join(' ').toLowerCase();
   }
 
@@ -57,9 +60,11 @@ function createToolbar(ctx) {
     let items = ctx.order.map((id) => ctx.items.get(id)).filter((item) => {
       if (kinds && !kinds.includes(item.kind)) return false;
       if (wish.model && item.model !== wish.model) return false;
+      if (wish.rating === '0' ? item.rating : wish.rating && !(item.rating >= Number(wish.rating))) return false;
       return asked.length === 0 || asked.every((word) => words(item).includes(word));
     });
     if (wish.order === 'oldest') items.reverse();
+    if (wish.order === 'rating') items.sort((a, b) => (b.rating || 0) - (a.rating || 0));
     if (wish.order === 'model') items = items.sort((a, b) => (a.model < b.model ? -1 : Number(a.model > b.model)));
     const groups = new Map();
     for (const item of items) {
@@ -77,7 +82,7 @@ function createToolbar(ctx) {
     if (ctx.items.size && isFiltered()) {
       const clear = press('kg-act', null, () => {
         search.value = '';
-        change({ text: '', state: '', model: '' });
+        change({ text: '', state: '', model: '', rating: '' });
         search.focus();
       }, 'Show all');
       empty.replaceChildren('Nothing matches. ', clear);
@@ -108,6 +113,8 @@ function createToolbar(ctx) {
     options(state, 'All states', counted.filter(([, , n]) => n).map(([name, text, n]) => [name, `${text} (${n})`]), wish.state);
     options(model, 'All models', [...models].sort().map((name) => [name, name]), wish.model);
     model.hidden = models.size < 2 && !wish.model;
+    options(rating, 'All ratings', RATINGS, wish.rating);
+    rating.hidden = !wish.rating && ![...ctx.items.values()].some((item) => item.rating);
     order.value = wish.order;
     group.setAttribute('aria-pressed', String(wish.grouped));
     toggle.setAttribute('aria-pressed', String(ctx.select.isOn()));

@@ -23,7 +23,7 @@ from kiegen_nb.widgets.index import IndexPage, is_sandboxed
 from kiegen_nb.widgets.summary import SUMMARY_BYTES, SUMMARY_TASKS, summary_html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
     from kiegen_nb.engine.state import QueryState
@@ -100,9 +100,11 @@ class Summary:
         self._context = contextvars.copy_context()
         self._end: Callable[[], object] | None = None
         self._promised = False  # whether what is shown tells people to look at the sheet
+        self._cell: int | None = None
         # All below is touched on the display thread only.
         self._tasks: tuple[GenerationTask, ...] = ()
         self._shown = ""
+        self._sent = ""
         self._building = False
         self._not_before = 0.0
         self._cost = 0.0
@@ -126,10 +128,10 @@ class Summary:
         """
         from IPython.display import display  # noqa: PLC0415 - a script without a notebook need not have it
 
-        self._context = contextvars.copy_context()
+        self._context, self._cell = contextvars.copy_context(), running_cell()
         tasks = self._session.history(self.prompt_id)
-        self.version = version_of(tasks)
-        display(self._bundle(self._html(tasks)), raw=True, display_id=self.display_id)  # type: ignore[no-untyped-call]
+        self.version, self._sent = version_of(tasks), self._html(tasks)
+        display(self._bundle(self._sent), raw=True, display_id=self.display_id)  # type: ignore[no-untyped-call]
         if self._end is None:
             self._end = self._session.subscribe(self.prompt_id, self._on_state)
 
@@ -187,9 +189,12 @@ class Summary:
         self._building = False
         self._shown = self.version = version_of(tasks)
         self._not_before, self._cost = self._clock(), cost
-        if not self._closed:
+        if self._closed:
+            return
+        if html != self._sent:
+            self._sent = html
             self._context.copy().run(_update, self._bundle(html), self.display_id)
-            self._plan()  # what changed meanwhile
+        self._plan()  # what changed meanwhile
 
     def _failed(self, tasks: tuple[GenerationTask, ...], reason: str) -> None:
         note("page.failed", None, reason)
@@ -236,13 +241,7 @@ class Summary:
                 f"{pending:,} pending when this was saved; the output folder shows what became of it:"
                 f'<img src="{sheet}" alt="" loading="lazy" style="{style}">'
             )
-        where = f'<div style="{_SMALL}">{"".join(f"<div>{line}</div>" for line in lines if line)}</div>'
-        sandbox = self._session.is_sandbox or any(map(is_sandboxed, tasks))
-        label = f'<div style="{_SMALL}"><strong>SANDBOX</strong></div>' if sandbox else ""
-        told = f'data-kiegen-prompt="{escape(self.prompt_id)}" data-kiegen-version="{version_of(tasks)}"'
-        rest = f'<div class="{CSS_CLASS}" {told}>{label}{where}</div>'
-        grid = summary_html(tasks, budget=SUMMARY_BYTES - len(rest.encode()))
-        return f'<div class="{CSS_CLASS}" {told}>{label}{grid}{where}</div>'
+        return block(tasks, self.prompt_id, lines, cell=self._cell, is_sandbox=self._session.is_sandbox)
 
     def _links(self) -> str:
         if not self._index.is_there():
@@ -260,6 +259,41 @@ class Summary:
 
     def _bundle(self, html: str) -> dict[str, str]:
         return {"text/html": html, "text/plain": repr(self)}
+
+
+def block(
+    tasks: Sequence[GenerationTask],
+    group: str,
+    lines: Iterable[str] = (),
+    *,
+    cell: int | None = None,
+    is_sandbox: bool = False,
+) -> str:
+    """Return a summary's HTML, at most `SUMMARY_BYTES` of it.
+
+    Args:
+        tasks: newest first.
+        group: what a live gallery knows it by.
+        lines: HTML that stands below the pictures.
+        cell: the number of the cell that shows it.
+        is_sandbox: whether the service is the sandbox.
+    """
+    where = f'<div style="{_SMALL}">{"".join(f"<div>{line}</div>" for line in lines if line)}</div>'
+    sandbox = is_sandbox or any(map(is_sandboxed, tasks))
+    label = f'<div style="{_SMALL}"><strong>SANDBOX</strong></div>' if sandbox else ""
+    told = f'data-kiegen-prompt="{escape(group)}" data-kiegen-version="{version_of(tasks)}"'
+    told += "" if cell is None else f' data-kiegen-cell="{cell}"'
+    rest = f'<div class="{CSS_CLASS}" {told}>{label}{where}</div>'
+    grid = summary_html(tasks, budget=SUMMARY_BYTES - len(rest.encode()))
+    return f'<div class="{CSS_CLASS}" {told}>{label}{grid}{where}</div>'
+
+
+def running_cell() -> int | None:
+    """Return the number of the cell that runs, None outside of notebooks."""
+    from IPython import get_ipython  # noqa: PLC0415 - a script without a notebook need not have it
+
+    # Whether the shell's own count is this cell's or already the next one's differs between versions of IPython.
+    return getattr(getattr(get_ipython(), "displayhook", None), "prompt_count", None)
 
 
 def version_of(tasks: Iterable[GenerationTask]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from types import EllipsisType
 
     from kiegen_nb.engine.state import QueryState
     from kiegen_nb.errors import KiegenError
@@ -55,6 +56,17 @@ class SessionLike(Protocol):
 class GallerySession(SessionLike, Protocol):
     """What a gallery asks beyond that."""
 
+    @property
+    def account(self) -> str:
+        """The account's name."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the service calls itself a sandbox."""
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        """Return the tasks of a group, or all, as the store has them."""
+
     def resubmit(self, task: GenerationTask) -> HandleLike:
         """Ask a request anew, which pays again. Quick, from any thread."""
 
@@ -63,6 +75,15 @@ class GallerySession(SessionLike, Protocol):
 
     def restore(self, tasks: Sequence[GenerationTask]) -> object:
         """Undo `delete`."""
+
+    def rate(
+        self,
+        task: GenerationTask,
+        rating: int | EllipsisType | None = ...,
+        *,
+        comment: str | EllipsisType | None = ...,
+    ) -> object:
+        """Keep what somebody thinks of a task; what is not given stays as it is."""
 
     def expected_time(self, task: GenerationTask) -> float | None:
         """Return the seconds such a task usually takes, None if nobody knows."""

@@ -17,6 +17,7 @@ from kiegen_nb.widgets.gallery import Gallery
 from kiegen_nb.widgets.lists import AddressControl, AddressesControl
 from kiegen_nb.widgets.market import MarketPanel
 from kiegen_nb.widgets.protocol import default_session
+from kiegen_nb.widgets.showing import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
     """Forms and gallery of one prompt group: a tab for each family, and one for the market.
+
+    A cell that shows it also leaves the newest results as ordinary output, as a `Gallery` does.
 
     Args:
         session: what all of them use; ``Session()`` if none is given.
@@ -148,6 +151,9 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
             self.tabs.close()
             self.gallery.close()
         super().close()
+
+    def _ipython_display_(self) -> None:
+        show(self, self.gallery.remains)
 
     def _name(self) -> str | None:
         place = self.tabs.selected_index or 0

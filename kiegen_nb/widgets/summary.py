@@ -28,11 +28,11 @@ SMALL_BYTES = 8 * 1024
 SUMMARY_BYTES = 300 * 1024
 SUMMARY_TASKS = 24
 
-_GREY = "var(--jp-ui-font-color2,#666)"
+GREY = "var(--jp-ui-font-color2,#666)"
 _RED = "var(--jp-error-color0,#b71c1c)"
-_BORDER = "1px solid var(--jp-border-color2,#ddd)"
-_BASE = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
-_TILE = f"border:{_BORDER};border-radius:8px;overflow:hidden;background:var(--jp-layout-color1,#fff)"
+BORDER = "1px solid var(--jp-border-color2,#ddd)"
+BASE = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
+TILE = f"border:{BORDER};border-radius:8px;overflow:hidden;background:var(--jp-layout-color1,#fff)"
 _COLOUR = {FAILED: _RED, MISSING: _RED, UNCLEAR: "var(--jp-warn-color0,#b25d00)"}
 
 
@@ -43,19 +43,19 @@ def asset_html(asset: Asset) -> str:
         lines.append(f'<code style="font-size:12px;overflow-wrap:anywhere">{escape(str(asset.path))}</code>')
     if asset.error:
         lines.append(f'<span style="color:{_RED}">{escape(asset.error)}</span>')
-    picture = _picture(asset, asset.kind.value, THUMBNAIL_BYTES)
-    return f'<div style="{_BASE};max-width:420px;margin:4px 0">{picture}<div>{"<br>".join(lines)}</div></div>'
+    picture = picture_html(asset, asset.kind.value, THUMBNAIL_BYTES)
+    return f'<div style="{BASE};max-width:420px;margin:4px 0">{picture}<div>{"<br>".join(lines)}</div></div>'
 
 
 def task_html(task: GenerationTask) -> str:
     """Return a task as HTML: its pictures, the request, its state, and the reason of a failure."""
     said = prompt(task)
-    pictures = "".join(_picture(asset, said or asset.kind.value, THUMBNAIL_BYTES) for asset in task.assets)
+    pictures = "".join(picture_html(asset, said or asset.kind.value, THUMBNAIL_BYTES) for asset in task.assets)
     paths = [str(asset.path) for asset in task.assets if asset.path is not None]
-    lines = [f"<div>{escape(said)}</div>" if said else "", _state_line(task), _facts_line(task)]
-    lines += [f'<div style="color:{_GREY};font-size:12px;overflow-wrap:anywhere">{escape(p)}</div>' for p in paths]
+    lines = [f"<div>{escape(said)}</div>" if said else "", state_html(task), _facts_line(task)]
+    lines += [f'<div style="color:{GREY};font-size:12px;overflow-wrap:anywhere">{escape(p)}</div>' for p in paths]
     body = f'<div style="padding:8px 10px">{"".join(lines)}</div>'
-    return f'<div style="{_BASE};{_TILE};max-width:420px;margin:4px 0">{pictures}{body}</div>'
+    return f'<div style="{BASE};{TILE};max-width:420px;margin:4px 0">{pictures}{body}</div>'
 
 
 def summary_html(tasks: Iterable[GenerationTask], *, limit: int = SUMMARY_TASKS, budget: int = SUMMARY_BYTES) -> str:
@@ -73,36 +73,38 @@ def summary_html(tasks: Iterable[GenerationTask], *, limit: int = SUMMARY_TASKS,
     tiles = []
     for task, plain in zip(shown, bare, strict=True):
         asset = next((asset for asset in task.assets if asset.thumbnail is not None), None)
-        picture = _picture(asset, prompt(task), SMALL_BYTES) if asset is not None else ""
+        picture = picture_html(asset, prompt(task), SMALL_BYTES) if asset is not None else ""
         fits = bool(picture) and len(picture) <= left
         left -= len(picture) if fits else 0
         tiles.append(_tile(task, picture) if fits else plain)
     if not tiles:
-        return f'<div style="{_BASE};color:{_GREY}">Nothing here yet.</div>'
+        return f'<div style="{BASE};color:{GREY}">Nothing here yet.</div>'
     grid = "display:grid;grid-template-columns:repeat(auto-fill,minmax(160px,1fr));gap:10px"
     rest = len(every) - len(shown)
-    more = f'<div style="color:{_GREY};margin-top:6px">and {rest:,} more</div>' if rest else ""
-    return f'<div style="{_BASE}"><div style="{grid}">{"".join(tiles)}</div>{more}</div>'
+    more = f'<div style="color:{GREY};margin-top:6px">and {rest:,} more</div>' if rest else ""
+    return f'<div style="{BASE}"><div style="{grid}">{"".join(tiles)}</div>{more}</div>'
 
 
 def _tile(task: GenerationTask, picture: str) -> str:
     said = prompt(task)
     cut = said if len(said) <= 120 else f"{said[:119]}…"  # noqa: PLR2004 - three lines of a tile
-    state = _state_line(task, most=300) if kind(task) != DONE else ""
+    state = state_html(task, most=300) if kind(task) != DONE else ""
     body = f"<div>{escape(cut)}</div>{state}{_facts_line(task)}"
-    return f'<div style="{_TILE}">{picture}<div style="padding:6px 8px">{body}</div></div>'
+    return f'<div style="{TILE}">{picture}<div style="padding:6px 8px;overflow-wrap:anywhere">{body}</div></div>'
 
 
-def _state_line(task: GenerationTask, most: int = 10_000) -> str:
+def state_html(task: GenerationTask, most: int = 10_000) -> str:
+    """Return a task's state in a line of HTML, with the reason of a failure; ``most`` characters of it."""
     data = card(task)
     said = f"{word(task)}: {data['reason']}" if "reason" in data else word(task)
     said = said if len(said) <= most else f"{said[: most - 1]}…"
-    code = f' <span style="color:{_GREY};font-size:11px">({escape(data["code"])})</span>' if "code" in data else ""
+    code = f' <span style="color:{GREY};font-size:11px">({escape(data["code"])})</span>' if "code" in data else ""
     return f'<div style="color:{_COLOUR.get(kind(task), "inherit")}">{escape(said)}{code}</div>'
 
 
 def _facts_line(task: GenerationTask) -> str:
-    return f'<div style="color:{_GREY};font-size:12px">{escape(" · ".join(facts(task)))}</div>'
+    told = "\N{NO-BREAK SPACE}· ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts(task))
+    return f'<div style="color:{GREY};font-size:12px">{escape(told)}</div>'
 
 
 def _asset_line(asset: Asset) -> str:
@@ -113,7 +115,7 @@ def _asset_line(asset: Asset) -> str:
         known.append(f"{asset.duration:.1f} s")
     if asset.size is not None:
         known.append(_bytes_text(asset.size))
-    return f'<span style="color:{_GREY}">{escape(" · ".join(known))}</span>'
+    return f'<span style="color:{GREY}">{escape(" · ".join(known))}</span>'
 
 
 def _bytes_text(size: int) -> str:
@@ -122,13 +124,14 @@ def _bytes_text(size: int) -> str:
     return f"{size / 1e3:.0f} KB" if size < 1e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 - a megabyte
 
 
-def _picture(asset: Asset, alt: str, most: int) -> str:
+def picture_html(asset: Asset, alt: str, most: int) -> str:
+    """Return an asset's thumbnail as HTML, of at most ``most`` bytes before its encoding; empty if it has none."""
     uri = _data_uri(asset.thumbnail, most) if asset.thumbnail is not None else None
     if uri is None:
         return ""
     style = "display:block;width:100%;max-height:320px;object-fit:contain;background:var(--jp-layout-color2,#eee)"
     film = asset.kind is AssetKind.VIDEO
-    mark = f'<div style="color:{_GREY};font-size:12px;padding:2px 8px">▶ video</div>' if film else ""
+    mark = f'<div style="color:{GREY};font-size:12px;padding:2px 8px">▶ video</div>' if film else ""
     return f'<img src="{uri}" alt="{escape(alt)}" style="{style}">{mark}'
 
 

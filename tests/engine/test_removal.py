@@ -164,7 +164,8 @@ def test_a_store_of_before_learns_to_delete(make_session: Callable[..., Session]
     task = made(session)
     session.close()
     with sqlite3.connect(tmp_path / "store.sqlite3") as connection:
-        connection.execute("ALTER TABLE tasks DROP COLUMN deleted_at")
+        for column in ("deleted_at", "rating", "comment"):
+            connection.execute(f"ALTER TABLE tasks DROP COLUMN {column}")
         connection.execute("DROP TABLE uploads")
         connection.execute("UPDATE meta SET value = 2 WHERE name = 'schema'")
     connection.close()

@@ -61,7 +61,8 @@ class Bench:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         widget.send = self._send
-        page.evaluate(START, [widget._esm, widget.get_state(["code_key", "shows"]), shadow])
+        state = {name: value for name, value in widget.get_state().items() if isinstance(value, str)}
+        page.evaluate(START, [widget._esm, state, shadow])
         assert self.answer() == ["code"]
         page.wait_for_function("window.sent.length > 0")
         assert self.answer() == ["ready"]
@@ -114,10 +115,12 @@ class Buttons:
 
     def __init__(self, *tasks: GenerationTask) -> None:
         self.output_dir = Path()
+        self.account, self.is_sandbox = "test:1", False
         self.state = QueryState(data=tasks, is_loading=False)
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.followers: list[Callable[[QueryState], None]] = []
         self.usual: dict[str, float] = {}
+        self.rated: list[Any] = []  # (task id, what was given)
         self.deleted: tuple[GenerationTask, ...] = ()
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
@@ -126,6 +129,10 @@ class Buttons:
     def follow_up(self, task: GenerationTask, name: str, *, index: int = 0, prompt: str | None = None) -> HandleLike:
         self.followed.append((task.id, name, index, prompt))
         raise KiegenError(HOSTILE)
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        assert prompt_id
+        return self.state.data
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         del prompt_id
@@ -148,6 +155,13 @@ class Buttons:
 
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         self.become(*sorted([*self.state.data, *tasks], key=lambda known: known.id))
+
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        given = {"rating": rating, "comment": comment}
+        said = {name: value for name, value in given.items() if value is not ...}
+        self.rated.append((task.id, said))
+        changed = task.model_copy(update=said)
+        self.become(*(changed if known.id == task.id else known for known in self.state.data))
 
     def expected_time(self, task: GenerationTask) -> float | None:
         return self.usual.get(task.id)

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SUMMARY = 'class="kiegen-summary"'
 
 
 def refresh(path: Path) -> None:
-    """Run one notebook in place; outputs that need a kernel are left out."""
+    """Run one notebook in place; outputs that need a kernel are left out, and the summaries beside them."""
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat ships partial types
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
@@ -41,10 +42,14 @@ def refresh(path: Path) -> None:
         cell.id = f"cell-{number}"
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
         if cell.cell_type == "code":
-            shown = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
-            cell.outputs = list(joined(shown))
+            cell.outputs = list(joined(output for output in cell.outputs if is_kept(output.get("data", {}))))
     nbformat.validate(notebook)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call] # as above
+
+
+def is_kept(data: NotebookNode) -> bool:
+    """Whether an output says the same after every run."""
+    return WIDGET_VIEW not in data and SUMMARY not in data.get("text/html", "")
 
 
 def joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:

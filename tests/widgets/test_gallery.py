@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ipywidgets.widgets import widget
+from PIL import Image
 
 from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import InvalidParams, KiegenError
@@ -20,6 +21,7 @@ from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.tasks import CANCELLED, TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets.cards import card, header
+from kiegen_nb.widgets.contact_sheet import contact_sheet
 from kiegen_nb.widgets.gallery import Gallery
 from kiegen_nb.widgets.gallery_details import rows
 from kiegen_nb.widgets.studio import Studio
@@ -51,6 +53,7 @@ class FakeSession:
 
     def __init__(self, folder: Path) -> None:
         self.output_dir = folder
+        self.account, self.is_sandbox = "test:1", False
         self.state = QueryState(is_loading=False)
         self.followers: list[Callable[[QueryState], None]] = []
         self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -58,6 +61,7 @@ class FakeSession:
         self.followed: list[tuple[str, str, int, str | None]] = []
         self.asked_anew: list[str] = []
         self.usual: dict[str, float] = {}
+        self.rated: list[tuple[str, Any, Any]] = []
         self.error: Exception | None = None
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
@@ -83,8 +87,17 @@ class FakeSession:
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         self.become(*tasks, *self.state.data)
 
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        if self.error is not None:
+            raise self.error
+        self.rated.append((task.id, rating, comment))
+
     def expected_time(self, task: GenerationTask) -> float | None:
         return self.usual.get(task.id)
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        assert prompt_id == "kites"
+        return self.state.data
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], None]) -> Callable[[], None]:
         assert prompt_id == "kites"
@@ -853,15 +866,25 @@ def test_the_saved_state_stays_small(session: FakeSession, tmp_path: Path) -> No
 def test_the_gallery_has_a_short_and_stable_repr(session: FakeSession) -> None:
     gallery = Gallery("kites", session=session)
     assert repr(gallery) == "Gallery(kites)"
-    data, _ = gallery._repr_mimebundle_()
+    found = gallery._repr_mimebundle_()
+    assert found is not None
+    data, _ = found
     assert data["text/plain"] == "Gallery(kites)"
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == gallery.model_id
 
 
-def test_viewers_without_a_kernel_get_the_newest_tasks_as_html(session: FakeSession) -> None:
-    session.become(task("a", "a <b>red</b> kite"))
-    data, _ = Gallery("kites", session=session)._repr_mimebundle_()
-    assert "a &lt;b&gt;red&lt;/b&gt; kite" in data["text/html"]
+def test_a_contact_sheet_is_drawn_or_written(session: FakeSession, tmp_path: Path) -> None:
+    session.become(task("a"), task("b"))
+    gallery = Gallery("kites", session=session)
+    sheet = gallery.contact_sheet(columns=1)
+    assert sheet.height > sheet.width
+    path = gallery.contact_sheet(tmp_path / "sheet.png")
+    assert path == tmp_path / "sheet.png"
+    with Image.open(path) as written:
+        assert (written.format, written.width) == ("PNG", 2 * sheet.width - 12)
+    given = Gallery(tasks=[task("a")])
+    given.show([])
+    assert given.contact_sheet().tobytes() == contact_sheet([]).tobytes()
 
 
 def test_studio_joins_a_form_and_a_gallery(session: FakeSession) -> None:

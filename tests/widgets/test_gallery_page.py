@@ -13,7 +13,8 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.sandbox.films import Shot, film
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, TaskStatus
 from kiegen_nb.widgets.gallery import Gallery
-from kiegen_nb.widgets.pages import version_of
+from kiegen_nb.widgets.index import IndexPage
+from kiegen_nb.widgets.pages import block, version_of
 from tests.support.bench import HOSTILE, Bench, Buttons, finished, of, task
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+
+
+def assert_harmless(page: Page) -> None:
+    assert page.locator("script, img[src=x], [onerror], [href^=javascript]").count() == 0
+    assert page.evaluate("window.hacked") is None
 
 
 def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
@@ -39,6 +45,41 @@ def test_hostile_words_are_shown_as_text(page: Page, tmp_path: Path) -> None:
     assert page.locator(".kg script, .kg img[src=x]").count() == 0
     assert page.evaluate("window.hacked") is None
     assert bench.errors == []
+
+
+def test_hostile_file_names_and_addresses_are_text_live_in_the_summary_and_in_the_index(
+    page: Page, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kites"
+    folder.mkdir()
+    plain = finished(folder, "a", HOSTILE, fail_msg=HOSTILE)
+    name = f"{HOSTILE.partition('<script>')[0]}.png"
+    path = plain.assets[0].path
+    assert path is not None
+    asset = plain.assets[0].model_copy(
+        update={"path": path.rename(folder / name), "url": f"javascript:window.hacked=true//{HOSTILE}"}
+    )
+    other = Asset(kind=AssetKind.FILE, path=path.with_name(name), url=HOSTILE, error=HOSTILE)
+    known = plain.model_copy(update={"prompt_id": "kites", "assets": (asset, other)})
+    bench = Bench(page, Gallery(tasks=[known]))
+    page.locator(".kg-pic").first.click()
+    bench.answer_all()
+    rows = dict(zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True))
+    assert rows["File 1"].strip() == str(folder / name)
+    assert rows["Address 2"].strip() == HOSTILE
+    page.wait_for_selector(".kg-full:not(.kg-soft)")
+    assert page.locator(".kg-save").get_attribute("download") == name
+    assert_harmless(page)
+    assert bench.errors == []
+
+    page.set_content(block([known], HOSTILE, [], cell=1))
+    assert page.locator(".kiegen-summary").get_attribute("data-kiegen-prompt") == HOSTILE
+    assert_harmless(page)
+    index = IndexPage(tmp_path).write([known])
+    assert index is not None
+    page.goto(index.as_uri())
+    assert page.get_by_text(name).is_visible()
+    assert_harmless(page)
 
 
 def test_an_empty_gallery_says_what_to_do(page: Page) -> None:
@@ -245,6 +286,7 @@ def test_motion_is_reduced_on_request(page: Page) -> None:
 
 # The summary that stays in the notebook
 
+OLDER = "The summary saved in this notebook is older than these results."
 SUMMARY = """([prompt, version]) => {
     const node = document.createElement('div');
     node.className = 'kiegen-summary';
@@ -256,9 +298,10 @@ SUMMARY = """([prompt, version]) => {
 
 
 def test_the_summary_of_the_same_group_is_hidden_while_the_gallery_works(page: Page, tmp_path: Path) -> None:
+    gallery = Gallery(HOSTILE, session=Buttons(finished(tmp_path, "a")))
     for prompt in (HOSTILE, "others"):
         page.evaluate(SUMMARY, [prompt, "v1"])
-    bench = Bench(page, Gallery(HOSTILE, tasks=[finished(tmp_path, "a")]))
+    bench = Bench(page, gallery)
     assert not page.get_by_text(f"of {HOSTILE}").is_visible()
     assert page.get_by_text("of others").is_visible()
     page.evaluate("window.end()")
@@ -268,8 +311,8 @@ def test_the_summary_of_the_same_group_is_hidden_while_the_gallery_works(page: P
 
 def test_a_summary_that_is_older_than_the_results_is_told_of(page: Page, tmp_path: Path) -> None:
     known = finished(tmp_path, "a")
-    page.evaluate(SUMMARY, ["default", version_of([known])])
     gallery = Gallery(tasks=[known])
+    page.evaluate(SUMMARY, [gallery.remains.key, version_of([known])])
     Bench(page, gallery)
     note = page.locator(".kg-stale")
     page.clock.run_for(6_000)
@@ -279,7 +322,10 @@ def test_a_summary_that_is_older_than_the_results_is_told_of(page: Page, tmp_pat
     assert not note.is_visible()
     gallery.show([finished(tmp_path, "b"), known])
     page.clock.run_for(6_000)
-    assert note.inner_text().startswith("The summary saved in this notebook is older than these results.")
+    assert note.inner_text() == f"{OLDER} Run its cell again, then save."
+    page.evaluate("() => { document.querySelector('.kiegen-summary').dataset.kiegenCell = '3'; }")
+    page.clock.run_for(6_000)
+    assert note.inner_text() == f"{OLDER} Run cell [3] again, then save."
     version = version_of(gallery.tasks)
     page.evaluate("v => { document.querySelector('.kiegen-summary').dataset.kiegenVersion = v; }", version)
     page.clock.run_for(6_000)

@@ -231,7 +231,7 @@ def test_a_picture_is_zoomed_with_keys_wheel_and_double_click(page: Page, tmp_pa
     picture.hover()
     page.mouse.wheel(0, -120)
     assert zoom(page) > 100
-    page.keyboard.press("0")
+    page.keyboard.press("f")
     assert zoom(page) == 100
 
 
@@ -329,6 +329,23 @@ def test_follow_ups_and_inputs_are_at_hand_in_the_lightbox(page: Page, tmp_path:
     assert bench.answer() == ["use"]
     assert [asset.path for asset in used] == [tmp_path / "a-0.png"]
     assert not page.get_by_role("dialog").is_visible()  # the form is behind it
+
+
+def test_selected_results_become_inputs_all_at_once(page: Page, tmp_path: Path) -> None:
+    gallery = Gallery(session=Buttons(*[finished(tmp_path, name) for name in "abc"], task("d")))
+    used: list[Asset] = []
+    gallery.on_use = used.append
+    bench = Bench(page, gallery)
+    page.get_by_role("button", name="Select", exact=True).click()
+    use = page.get_by_role("button", name="Put the results into the form as inputs")
+    assert use.is_disabled()
+    page.locator("[data-task=d] input").click()
+    assert use.is_disabled()  # it has no result yet
+    for name in "ac":
+        page.locator(f"[data-task={name}] input").click()
+    use.click()
+    assert bench.answer() == ["use", "use"]
+    assert [asset.path for asset in used] == [tmp_path / "a-0.png", tmp_path / "c-0.png"]
 
 
 def test_an_input_that_cannot_be_used_says_why_on_the_card(page: Page, tmp_path: Path) -> None:

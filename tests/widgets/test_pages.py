@@ -581,6 +581,17 @@ def test_nothing_is_sent_while_nothing_is_to_be_seen(kernel: Kernel) -> None:
     assert kernel.timers == []
 
 
+def test_an_output_that_would_be_the_same_is_not_sent(kernel: Kernel) -> None:
+    kernel.tasks = [saved(kernel.output_dir, 1)]
+    IndexPage(kernel.output_dir).write(kernel.tasks)
+    kernel.summary().display()
+    kernel.settle()
+    assert len(kernel.states) == 1
+    kernel.become(saved(kernel.output_dir, 2), *kernel.tasks)
+    kernel.wait(END_PACE)
+    assert len(kernel.states) == 2
+
+
 def test_a_slow_disk_is_given_time(kernel: Kernel) -> None:
     kernel.reading_takes = 2.0
     kernel.tasks = [task(1)]

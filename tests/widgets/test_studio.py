@@ -31,6 +31,12 @@ class Quiet:
     """A session in which nothing happens."""
 
     output_dir = Path("out")
+    account = "test:1"
+    is_sandbox = False
+
+    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+        del prompt_id
+        return ()
 
     def submit(self, params: KieParams, prompt_id: str = "default", repeat: int | None = None) -> HandleLike:
         raise KiegenError(f"not sent: {params}, {prompt_id}, {repeat}")
@@ -57,6 +63,9 @@ class Quiet:
 
     def restore(self, tasks: Sequence[GenerationTask]) -> None:
         raise KiegenError(f"not restored: {tasks}")
+
+    def rate(self, task: GenerationTask, rating: Any = ..., *, comment: Any = ...) -> None:
+        raise KiegenError(f"not rated: {task}, {rating}, {comment}")
 
     def expected_time(self, task: GenerationTask) -> float | None:
         del task
