@@ -42,7 +42,8 @@ def refresh(path: Path) -> None:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
         if cell.cell_type == "code":
             shown = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
-            cell.outputs = list(joined(shown))
+            # What names a folder or a moment of this machine is not committed.
+            cell.outputs = [] if "remove-output" in cell.metadata.get("tags", ()) else list(joined(shown))
     nbformat.validate(notebook)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call] # as above
 
