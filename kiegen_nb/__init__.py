@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Asset": "kiegen_nb.tasks",
+    "Cleaned": "kiegen_nb.engine.cleaning",
     "ConfigurationError": "kiegen_nb.errors",
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
@@ -71,6 +72,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from kiegen_nb.engine.cleaning import Cleaned as Cleaned
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.health import Health as Health
     from kiegen_nb.engine.journal import TaskEvent as TaskEvent
