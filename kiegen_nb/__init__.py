@@ -16,6 +16,7 @@ _HOME = {
     "BatchFailed": "kiegen_nb.errors",
     "BatchTimeout": "kiegen_nb.errors",
     "BudgetExceeded": "kiegen_nb.errors",
+    "Cleaned": "kiegen_nb.engine.cleaning",
     "ConfigurationError": "kiegen_nb.errors",
     "Form": "kiegen_nb.widgets.form",
     "Gallery": "kiegen_nb.widgets.gallery",
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from kiegen_nb.batch.plan import Plan as Plan
     from kiegen_nb.batch.plan import PlanItem as PlanItem
     from kiegen_nb.batch.plan import sweep as sweep
+    from kiegen_nb.engine.cleaning import Cleaned as Cleaned
     from kiegen_nb.engine.handle import TaskHandle as TaskHandle
     from kiegen_nb.engine.health import Health as Health
     from kiegen_nb.engine.journal import TaskEvent as TaskEvent

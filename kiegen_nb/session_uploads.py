@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from kiegen_nb.errors import InvalidParams
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
+    from kiegen_nb.engine.cleaning import Cleaned
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.upload_handle import UploadHandle
     from kiegen_nb.errors import KiegenError
@@ -144,5 +148,37 @@ class SessionUploads:
         self._check_open()
         return self._engine.uploads.call_of(address)
 
+    def clean(self, *, older_than: timedelta = timedelta(days=30), dry_run: bool = False) -> Cleaned:
+        """Delete for good what only an undo could still ask for; nothing is ever deleted without this call.
+
+        Two kinds of files: those of tasks that `delete` took away so long ago, which `restore` then brings back
+        without them; and copies of uploads in the data folder that were not used for so long (a day at least), unless
+        a task in this store names them or their address lives. Tasks, results and your own files stay. A request of
+        another store that needs a copy again says so, and nothing is charged.
+
+        Args:
+            older_than: younger files stay.
+            dry_run: only count what would go.
+
+        Returns:
+            How many files, and their bytes.
+
+        Raises:
+            InvalidParams: ``older_than`` is negative, or no ``timedelta``.
+            StoreError: the task store could not be read; nothing was deleted.
+
+        Example:
+            >>> print(session.clean(dry_run=True))  # doctest: +SKIP
+            12 files, 34.5 MB
+        """
+        self._check_open()
+        return self._engine.uploads.clean(self._engine.store, _checked_span(older_than), dry_run=dry_run)
+
     def _check_open(self) -> None:
         raise NotImplementedError
+
+
+def _checked_span(span: object) -> timedelta:
+    if isinstance(span, timedelta) and span >= timedelta(0):
+        return span
+    raise InvalidParams({"older_than": f"must be a timedelta of 0 or more, not {span!r}."}, what="This cleaning")

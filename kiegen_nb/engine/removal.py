@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask
 
 FOLDER = ".deleted"
-"""Beside the groups' folders; nothing empties it but its owner."""
+"""Beside the groups' folders; nothing empties it but its owner, by hand or with ``session.clean()``."""
 
 
 class Host(Protocol):
@@ -92,6 +92,11 @@ class Remover:
             except OSError as error:
                 # A file that stays where it is does no harm.
                 note("task.files", task.id, f"{source.name} could not be moved: {error.strerror or error}")
+
+
+def put_away(task: GenerationTask) -> Iterator[Path]:
+    """Yield where a deleted task's files are, as far as it has any."""
+    return (aside for _, aside in _places(task))
 
 
 def _places(task: GenerationTask) -> Iterator[tuple[Path, Path]]:

@@ -87,6 +87,12 @@ class Store(StoreAsks):
         with self._database.read() as connection:
             return connection.execute(query.order_by(_t.created_at.desc(), _t.id)).mappings().all()
 
+    def deleted_before(self, moment: float) -> list[GenerationTask]:
+        """Return the tasks that were deleted before a moment and are so still."""
+        query = select(schema.tasks).where(_t.account == self._account, _t.deleted_at < moment)
+        with self._database.read() as connection:
+            return [schema.task_of(row) for row in connection.execute(query).mappings()]
+
     def is_busy(self) -> bool:
         """Whether any living process still has something to do for this account."""
         leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= self._clock.time())

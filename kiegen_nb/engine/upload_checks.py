@@ -117,6 +117,8 @@ def check_again(upload: UploadResult, folder: Callable[[], Path], stop: threadin
         with suppress(UploadError):
             ready = _inspect(place, upload.name, stop)
             if ready.sha256 == upload.sha256:
+                if place.parent == folder():
+                    os.utime(place)  # a copy that is needed is no old one
                 return ready
     what = "has changed since it was uploaded" if upload.source and path.exists() else "is not there any more"
     raise UploadError(

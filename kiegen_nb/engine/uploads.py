@@ -10,6 +10,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from kiegen_nb.engine.cleaning import clean
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.download import in_worker
 from kiegen_nb.engine.flights import Flights
@@ -34,13 +35,15 @@ from kiegen_nb.tasks import AssetKind, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
+    from kiegen_nb.engine.cleaning import Cleaned
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.database import Database
     from kiegen_nb.engine.flights import Tell
     from kiegen_nb.engine.loop import LoopThread, SerialThread
+    from kiegen_nb.engine.store import Store
     from kiegen_nb.engine.upload_checks import Ready
     from kiegen_nb.engine.upload_sources import Given
     from kiegen_nb.service import FileRule, Request, Service, Uploaded
@@ -127,6 +130,10 @@ class Uploader:
         """Return the Python that uploads an address's file again, None if it is no upload."""
         upload = self.store.find([address]).get(address)
         return f"session.upload({upload.source!r})" if upload is not None and upload.source else None
+
+    def clean(self, tasks: Store, older_than: timedelta, *, dry_run: bool) -> Cleaned:
+        """Delete old copies that nothing needs, and the files of tasks deleted long ago."""
+        return clean(tasks, self.store, self._folder(), self._clock, older_than, dry_run=dry_run)
 
     # On the loop.
 

@@ -28,8 +28,7 @@ def full(task: GenerationTask | None, n: object) -> tuple[dict[str, Any], list[b
         data, path = _read(asset)
     except (OSError, ValueError) as error:
         return {"ok": False, "text": str(error)}, []
-    mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return {"ok": True, "mime": mime, "name": path.name}, [data]
+    return {"ok": True, "mime": _mime(path), "name": path.name}, [data]
 
 
 def places(folder: Path) -> dict[str, str | None]:
@@ -121,6 +120,15 @@ def _paths(tasks: Iterable[GenerationTask]) -> list[Path]:
     # Two tasks never share a file, but a store may hold anything.
     found = [asset.path for task in tasks for asset in task.assets if asset.path is not None]
     return list({path.name: path for path in found}.values())
+
+
+def _mime(path: Path) -> str:
+    """Return a type that cannot run a script: a page's blob, opened in a tab of its own, has the page's rights."""
+    found = mimetypes.guess_type(path.name)[0] or ""
+    if found.startswith("text/") or found == "application/json":
+        return "text/plain"
+    harmless = found.startswith(("image/", "video/", "audio/")) and "xml" not in found
+    return found if harmless else "application/octet-stream"
 
 
 def _read(asset: Asset | None) -> tuple[bytes, Path]:

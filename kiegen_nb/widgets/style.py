@@ -12,6 +12,10 @@ FORM_STYLE = """<style>
 .kiegen-form .kiegen-input select {
   flex: none; width: 100%; max-width: 320px; height: var(--jp-widgets-inline-height, 28px); border-radius: 4px;
 }
+body[data-jp-theme-light="false"] :is(.kiegen-form, .kiegen-market) {  /* ipywidgets' own arrow is black on dark */
+  --jp-widgets-dropdown-arrow: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+viewBox='0 0 18 18'%3E%3Cpath fill='none' stroke='%23ddd' stroke-width='2' d='m5 7 4 4 4-4'/%3E%3C/svg%3E");
+}
 .kiegen-form .widget-html-content { line-height: 1.4; }
 .kiegen-market > .kiegen-place { margin-top: 10px; }
 .kiegen-form .kiegen-title { font-size: 15px; font-weight: 600; color: var(--jp-ui-font-color0, #111); }

@@ -66,8 +66,10 @@ function createItems(ctx) {
     const own = ctx.sender.glance(item.file);
     if (row.pictured) return;
     row.look.replaceChildren(icon(item.state === 'failed' ? 'warn' : LOOKS[item.kind] || 'file'));
-    if (own) own.then((canvas) => canvas && picture(row, canvas));
-    else if (item.state === 'done' && (item.kind === 'image' || item.kind === 'video')) ctx.ask({ type: 'glance', file: item.file });
+    // The kernel can show what this browser cannot, or does not know the type of.
+    const hope = () => item.state === 'done' && (item.kind === 'image' || item.kind === 'video') && ctx.ask({ type: 'glance', file: item.file });
+    if (own) own.then((canvas) => (canvas ? picture(row, canvas) : hope()));
+    else hope();
   }
 
   function picture(row, node) {

@@ -159,3 +159,24 @@ def test_a_reload_in_the_middle_drops_the_half_file_with_a_note(
     notebook.saved()
     notebook.open()
     expect(place.locator("[data-state=failed]")).to_contain_text("the page was loaded anew: choose it again.")
+
+
+def test_a_result_becomes_the_input_of_a_video_with_one_click(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook("02_upload_to_video.ipynb")
+    page = notebook.page
+    sources = ["".join(cell["source"]) for cell in notebook.saved()["cells"]]
+    [cell] = [n for n, source in enumerate(sources) if "studio = Studio(" in source]
+    notebook.command("notebook:run-all-cells")
+    notebook.show_cell(cell)
+    studio = page.locator(".kiegen-studio")
+    # The film, the picture, and the film that the last cell makes of it.
+    expect(studio.locator(".kg-card[data-kind=done]")).to_have_count(3)
+    picture = studio.locator(".kg-card").filter(has_text="a lighthouse at dusk")
+    picture.get_by_role("button", name="Put it into the form as an input").click()
+    form = studio.locator(".kiegen-form:visible")
+    expect(form.locator(".kiegen-file")).to_contain_text("-0.png")
+    form.get_by_label("Prompt", exact=True).fill("gulls circle around it")
+    notebook.screenshot("use-as-input")
+    form.get_by_role("button", name="Generate", exact=True).click()
+    expect(studio.locator(".kg-card[data-kind=done]")).to_have_count(4)
+    notebook.screenshot("upload-to-video")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -17,21 +16,13 @@ from kiegen_nb.engine.formats import is_cut
 from kiegen_nb.engine.media import ADVICE, safe_name
 from kiegen_nb.engine.pictures import THUMBNAIL_BYTES, THUMBNAIL_SIDE
 from kiegen_nb.tasks import Asset, AssetKind
+from tests.support.hostile import NAMES
 from tests.support.results import PNG, STEM, URL, files, giving, picture, save, saved_files, saver_of, task
+from tests.support.uploads import claim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-
-def claim(width: int, height: int) -> bytes:
-    """Return a small PNG that claims to be a large one."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
 def box(name: bytes, size: int, *, wide: bool = False) -> bytes:
@@ -87,6 +78,17 @@ async def test_a_file_is_named_after_what_it_is_and_not_after_its_address(
     assert asset.path.name == f"{STEM}.{ending}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", ["address", "header"])
+async def test_what_a_host_calls_a_file_is_never_its_name(tmp_path: Path, name: str, where: str) -> None:
+    said = quote(name, safe="")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{said}"} if where == "header" else {}
+    url = f"http://127.0.0.1:1/{said}" if where == "address" else URL
+    asset = await save(giving(httpx.Response(200, content=PNG, headers=headers))[0], tmp_path, url)
+    assert asset.error is None
+    assert files(tmp_path) == saved_files()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -95,8 +97,9 @@ async def test_a_file_is_named_after_what_it_is_and_not_after_its_address(
         PNG[: len(PNG) // 2],
         b"\x89PNG\r\n\x1a\n",
         b"\x00\x00\x00\x18ftypmp42" + b"\0" * 100,
+        b"just some words about a kite",
     ],
-    ids=["html", "svg", "half a picture", "a head", "a video"],
+    ids=["html", "svg", "half a picture", "a head", "a video", "words"],
 )
 async def test_what_is_no_picture_becomes_an_error_and_leaves_no_file(tmp_path: Path, content: bytes) -> None:
     asset = await save(giving(httpx.Response(200, content=content))[0], tmp_path)
@@ -177,7 +180,7 @@ async def test_a_picture_whose_thumbnail_cannot_be_made_is_kept_without_one(
     assert files(tmp_path) == [f"kites/{STEM}.png", f"kites/{STEM}.png.json"]
 
 
-@pytest.mark.parametrize("side", [12_000, 40_000])
+@pytest.mark.parametrize("side", [12_000, 40_000, 100_000])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 async def test_a_picture_that_claims_to_be_too_large_is_not_opened(tmp_path: Path, side: int) -> None:
     asset = await save(giving(httpx.Response(200, content=claim(side, side)))[0], tmp_path)

@@ -91,6 +91,12 @@ class Shelf:
         source.write_text(words, encoding="utf-8")
         self._add(imagen4(prompt), source, AssetKind.TEXT)
 
+    def file(self, name: str, data: bytes, kind: AssetKind, params: Any) -> None:
+        """Add a result whose file holds what the test says."""
+        source = self._drawn / name
+        source.write_bytes(data)
+        self._add(params, source, kind)
+
     def failed(self, prompt: str = "a crowd", *, code: str = "500", reason: str = "Kie could not make it.") -> None:
         """Add a failed task; with the code UNCONFIRMED one that may have been charged."""
         self._row(imagen4(prompt), status=TaskStatus.FAILED, fail_code=code, fail_msg=reason, activity=None)

@@ -42,7 +42,9 @@ def refresh(path: Path) -> None:
         cell.id = f"cell-{number}"
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
         if cell.cell_type == "code":
-            cell.outputs = list(joined(output for output in cell.outputs if is_kept(output.get("data", {}))))
+            shown = [output for output in cell.outputs if is_kept(output.get("data", {}))]
+            # What names a folder or a moment of this machine is not committed.
+            cell.outputs = [] if "remove-output" in cell.metadata.get("tags", ()) else list(joined(shown))
     nbformat.validate(notebook)
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call] # as above
 

@@ -84,6 +84,17 @@ def test_a_file_comes_in_pieces_and_its_name_is_text(opened: Any, page: Page, *,
     assert made.errors == []
 
 
+def test_a_file_the_browser_cannot_draw_is_drawn_by_the_kernel(opened: Any, page: Page) -> None:
+    made, session = opened()
+    # As browsers give files whose ending they do not know: without a type.
+    given: Any = [{"name": "kite", "mimeType": "application/octet-stream", "buffer": png()}]
+    page.locator(".ku input").set_input_files(given)
+    made.serve(lambda: len(session.started) == 1)
+    session.started[0].succeed(1)
+    page.wait_for_function("() => window.sent.some((message) => message.type === 'glance')")
+    assert page.locator("[data-state=done] .ku-glance").count() == 0
+
+
 def test_a_second_view_shows_the_same_and_may_cancel(opened: Any, page: Page) -> None:
     made, _ = opened()
     page.evaluate("() => { window.open_view(); }")
