@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.transitions import was_refused
@@ -89,10 +90,12 @@ class Spending:
             )
         if before + needed > self.cap + _DUST:
             spent = f", after {before:g} spent or under way" if before else ""
+            sums = accumulate((self.cost_of(one) for _, one in wanted), initial=before)
+            fitting = sum(total <= self.cap + _DUST for total in sums) - 1
+            part = f", or take a part of the plan: {_requests(fitting)} would fit" if fitting > 0 else ""
             raise BudgetExceeded(
                 f"{_requests(len(wanted))} may cost {needed:g} credits{spent}; that is more than "
-                f"max_credits={self.cap:g}. Nothing of it was sent. Raise max_credits, or take a part of the plan, "
-                "such as plan[:10].",
+                f"max_credits={self.cap:g}. Nothing of it was sent. Raise max_credits{part}.",
                 max_credits=self.cap,
                 needed=needed,
             )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,3 +65,38 @@ def test_a_picture_becomes_a_video_once_even_after_every_upload_has_expired(
     # Only the pictures went out again, which is free; their addresses are alive.
     assert sent(lasting) == 2 * uploads
     assert None not in map(fetched, second.run("print(upload.download_url, beam.download_url)").split())
+
+
+def test_an_experiment_run_again_in_a_new_kernel_makes_nothing_and_shows_the_same(
+    start_kernel: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first = start_kernel(KIEGEN_BASE_URL=sandbox.url)
+    said = run_all(first, "03_batch_experiments.ipynb")
+    assert sandbox.creates == 10
+    assert first.shutdown() == 0
+
+    second = start_kernel(KIEGEN_BASE_URL=sandbox.url)
+    assert run_all(second, "03_batch_experiments.ipynb") == said
+    assert sandbox.creates == 10
+    preview = second.run("print(plan.preview(session, 'kites'))")
+    assert "Nothing is left to be paid." in preview
+    assert len((tmp_path / "kites" / "manifest.jsonl").read_text().splitlines()) == 6
+
+
+def test_an_experiment_runs_under_papermill_with_parameters(sandbox: Sandbox, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
+    parameters = ["-p", "prompt", "a paper boat", "-p", "seeds", "1-2", "-p", "max_credits", "16"]
+    done = subprocess.run(
+        [*command, NOTEBOOKS / "03_batch_experiments.ipynb", tmp_path / "made.ipynb", *parameters],
+        env=os.environ | {"KIEGEN_BASE_URL": sandbox.url, "KIEGEN_POLL_INTERVAL": "0.2"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert sandbox.creates == 8
+    made = (tmp_path / "made.ipynb").read_text(encoding="utf-8")
+    assert "Batch('kites', 4 items: 4 succeeded)" in made

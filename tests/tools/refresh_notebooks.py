@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-SUMMARY = 'class="kiegen-summary"'
+LASTING = ('class="kiegen-summary"', 'class="kiegen-grid"')
 
 
 def refresh(path: Path) -> None:
@@ -51,7 +51,7 @@ def refresh(path: Path) -> None:
 
 def is_kept(data: NotebookNode) -> bool:
     """Whether an output says the same after every run."""
-    return WIDGET_VIEW not in data and SUMMARY not in data.get("text/html", "")
+    return WIDGET_VIEW not in data and not any(mark in data.get("text/html", "") for mark in LASTING)
 
 
 def joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
