@@ -51,6 +51,19 @@ for name, data in hostile_files().items():
 shelf.store()
 Gallery("hostile-files", session=session)"""
 
+RESULTS = f"""import json, sys, urllib.request; sys.path.insert(0, {str(ROOT)!r})
+from kiegen_nb import Gallery, Session, imagen4
+from tests.support.hostile import hostile_files
+session = Session()
+bodies = [hostile_files()[name].decode() for name in ("words.png", "evil.svg", "page.mp4")]
+rules = json.dumps([{{"route": "file", "body": body}} for body in bodies]).encode()
+urllib.request.urlopen(session._engine.service._base_url + "/sandbox/faults", rules).close()
+for n in range(3):
+    session.submit(imagen4(f"a kite {{n}}, sandbox:seconds=0.5"), prompt_id="hostile-results").result()
+Gallery("hostile-results", session=session)"""
+SAVED = """folder = session.output_dir / "hostile-results"
+print([path.name for path in folder.rglob("*") if path.is_file()])"""
+
 
 def drop(place: Any, files: dict[str, bytes]) -> None:
     place.locator(".ku-zone").evaluate(DROP, [[name, list(data)] for name, data in files.items()])
@@ -123,3 +136,22 @@ def test_a_saved_file_that_is_not_what_it_was_is_said_to_be_unshowable(
         page.keyboard.press("Escape")
         expect(box).to_have_count(0)
     assert page.evaluate("window.hacked") is None
+
+
+def test_hostile_results_are_no_results_and_their_cards_say_so(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook("hostile-results.ipynb", RESULTS, SAVED)
+    page = notebook.page
+    notebook.run_cell(0)
+    missing = page.locator(".kg-card[data-kind=missing]")
+    expect(missing).to_have_count(3)
+    for n in range(3):
+        reason = missing.filter(has_text=f"a kite {n}").locator(".kg-reason")
+        expect(reason).to_contain_text("is not a picture, or is damaged. session.refresh(task), or Retry on its card")
+    notebook.run_cell(1)
+    expect(page.locator(".jp-OutputArea-output pre").last).to_have_text("[]")
+    notebook.screenshot("hostile-results")
+    assert page.evaluate("window.hacked") is None
+    # Retry brings the true pictures: the paid results are not lost.
+    for n in range(3):
+        page.locator(".kg-card").filter(has_text=f"a kite {n}").get_by_role("button", name="Retry").click()
+    expect(page.locator(".kg-card[data-kind=done]")).to_have_count(3)
