@@ -123,6 +123,8 @@ function createLightbox(ctx) {
     }
     if (isFilm(asset) || asset.kind === 'audio') {
       const player = h(asset.kind, 'kg-full', { controls: '', loop: '', playsinline: '', poster, src: file?.url, 'aria-label': alt });
+      // The controls lie on the film, not below it at the window's edge.
+      if (asset.width && asset.height) Object.assign(player.style, { height: 'auto', aspectRatio: `${asset.width} / ${asset.height}` });
       player.autoplay = true;
       // Several at once would be a noise.
       player.muted = keys.length > 1;
