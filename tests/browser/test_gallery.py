@@ -280,6 +280,8 @@ def test_how_it_looks(open_notebook: Callable[..., Any]) -> None:
     notebook.screenshot("gallery-select")
     page.get_by_role("button", name="Show the two side by side").click()
     expect(page.locator(".kg-full:not(.kg-soft)")).to_have_count(2)
+    for picture in page.locator(".kg-full").all():
+        page.wait_for_function(DECODED, arg=picture.element_handle())
     notebook.screenshot("lightbox-compare")
     page.keyboard.press("Escape")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
