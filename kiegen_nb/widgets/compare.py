@@ -49,7 +49,7 @@ class Comparison:
         alike = "".join(_row(name, value, value) for name, value in self.same.items())
         kept = f"<details><summary>{_many(len(self.same), 'parameter')} the same</summary>{_table(alike)}</details>"
         nothing = "" if self.differences else f'<p style="color:{GREY};margin:4px 8px">The same parameters.</p>'
-        table = _table(f'<tr><td style="{_CELL}"></td>{pictures}</tr>{"".join(rows)}')
+        table = _table(f'<tr style="background:none"><td style="{_CELL}"></td>{pictures}</tr>{"".join(rows)}')
         return f'<div style="{BASE};max-width:900px">{table}{nothing}{kept if self.same else ""}</div>'
 
     def _outcome(self) -> dict[str, tuple[str, str]]:
@@ -102,9 +102,7 @@ def _table(rows: str) -> str:
 def _row(name: str, a: object, b: object, *, marked: bool = False) -> str:
     style = f"{_CELL};{_MARK}" if marked else _CELL
     values = "".join(f'<td style="{style}">{_value(value)}</td>' for value in (a, b))
-    return (
-        f'<tr><th scope="row" style="{style};color:{GREY};font-weight:400;width:10%">{escape(name)}</th>{values}</tr>'
-    )
+    return f'<tr style="background:none"><th scope="row" style="{style};color:{GREY};font-weight:400;white-space:nowrap;width:1%">{escape(name)}</th>{values}</tr>'
 
 
 def _value(value: object) -> str:

@@ -67,7 +67,7 @@ function render({ model, el }) {
     const { x, y, z } = layout;
     const table = h('table', 'kg-table');
     table.style.setProperty('--kg-columns', x.labels.length);
-    table.style.setProperty('--kg-names', y.name ? 'clamp(84px, 14cqi, 160px)' : '0px');
+    table.style.setProperty('--kg-names', y.name ? 'clamp(92px, 14cqi, 160px)' : '0px');
     if (z.name) table.append(h('caption', 'kg-sheet', {}, h('span', '', {}, named(z, z.labels[s]))));
     const corner = h('td', 'kg-corner', {}, h('span', '', {}, x.name ? `${x.name} →` : ''), h('span', '', {}, y.name ? `${y.name} ↓` : ''));
     const columns = x.labels.map((label) => h('th', 'kg-column', { scope: 'col', title: named(x, label) }, h('span', '', {}, label)));

@@ -67,7 +67,7 @@ def _tables(
         lines = []
         for row, columns in enumerate(rows):
             cells = "".join(_cell(places, arrangement, tasks, pictures) for places in columns)
-            lines.append(f"<tr>{_header(arrangement.y, row, 'row')}{cells}</tr>")
+            lines.append(f'<tr style="background:none">{_header(arrangement.y, row, "row")}{cells}</tr>')
         title = _named(arrangement.z, number)
         caption = f'<caption style="{_HEADER};caption-side:top">{title}</caption>' if title else ""
         body = f"{_head(arrangement)}<tbody>{''.join(lines)}</tbody>"
