@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle
 
 _MARK = "background:color-mix(in srgb,var(--jp-warn-color1,#f57c00) 18%,transparent)"
+_NAME = f"color:{GREY};font-weight:400;white-space:nowrap;width:1%"
 _CELL = "padding:3px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere;border:0"
 
 
@@ -102,7 +103,7 @@ def _table(rows: str) -> str:
 def _row(name: str, a: object, b: object, *, marked: bool = False) -> str:
     style = f"{_CELL};{_MARK}" if marked else _CELL
     values = "".join(f'<td style="{style}">{_value(value)}</td>' for value in (a, b))
-    return f'<tr style="background:none"><th scope="row" style="{style};color:{GREY};font-weight:400;white-space:nowrap;width:1%">{escape(name)}</th>{values}</tr>'
+    return f'<tr style="background:none"><th scope="row" style="{style};{_NAME}">{escape(name)}</th>{values}</tr>'
 
 
 def _value(value: object) -> str:
