@@ -18,7 +18,7 @@ from kiegen_nb.batch.grid import arrange
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets import grid_sheet, lasting
 from kiegen_nb.widgets.grid import Grid
-from kiegen_nb.widgets.grid_html import SEVERAL, grid_html
+from kiegen_nb.widgets.grid_html import MOST, SEVERAL, grid_html
 from kiegen_nb.widgets.lasting import LastingOutput
 from kiegen_nb.widgets.summary import SUMMARY_BYTES
 from tests.conftest import until
@@ -237,6 +237,15 @@ def test_a_tile_shows_some_of_many_pictures_and_what_tells_its_results_apart(tmp
     html = Grid(pairs).html()
     assert len(Outline(html).sources) == 2 * SEVERAL
     assert "repeat 1" in html
+
+
+def test_of_very_many_tiles_the_first_are_saved_and_the_others_counted() -> None:
+    tall = Grid([({"a": n % 10, "b": n // 10}, None) for n in range(10_000)]).html()
+    assert Outline(tall).tags.count("tr") == 1 + MOST // 10
+    assert "and 9,600 more" in tall
+    wide = Grid([({"a": n}, None) for n in range(1_000)]).html()
+    assert Outline(wide).tags.count("th") == MOST
+    assert "and 600 more" in wide
 
 
 def test_an_empty_grid_says_so() -> None:
