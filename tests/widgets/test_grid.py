@@ -13,7 +13,7 @@ import IPython.display
 import pytest
 from PIL import Image
 
-from kiegen_nb import Session, compare, imagen4
+from kiegen_nb import Session, compare, imagen4, sweep
 from kiegen_nb.batch.grid import arrange
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets import grid_sheet, lasting
@@ -434,4 +434,27 @@ def test_a_grid_of_a_real_session_fills_and_keeps_ratings(make_session: Callable
     comparison = compare(*handles)
     assert comparison.differences == {"seed": (1, 2)}
     assert "SANDBOX" in grid.html()
+    grid.close()
+
+
+def test_a_batch_shows_its_own_grid_and_what_is_asked_anew_takes_its_tile(make_session: Callable[..., Session]) -> None:
+    session = make_session()
+    plan = sweep(imagen4("a red kite"), aspect_ratio=["1:1", "16:9"], prompt=["a red kite", "a crowd, sandbox:fail"])
+    batch = session.batch(plan, "kites")
+    grid = batch.grid(x="prompt")
+    assert repr(grid) == "Grid(prompt, aspect_ratio: 2 × 2)"  # noqa: RUF001 - the sign is meant
+    sent = record(grid)
+    say(grid, type="ready", view="v")
+    batch.wait(20)
+    until(lambda: len(Outline(grid.html()).sources) == 2)
+    assert grid.html().count("Failed: ") == 2
+    first = {failed.id for failed in batch.failed}
+    assert batch.retry_failed() == 2
+    batch.wait(20)
+    until(lambda: {known.id for known in grid.tasks} == {known.id for known in batch.tasks})
+    assert not first & {known.id for known in grid.tasks}
+    layouts = [message["ids"] for message in sent if message["type"] == "layout"]
+    assert layouts[-1] == [known.id for known in batch.tasks]
+    with pytest.raises(ValueError, match="x='promt' is no axis of this grid"):
+        batch.grid(x="promt")
     grid.close()
