@@ -19,6 +19,7 @@ from kiegen_nb.engine.loop import awaited, wait_for
 from kiegen_nb.engine.store_asks import Ask
 from kiegen_nb.engine.transitions import was_refused
 from kiegen_nb.errors import BatchFailed, BatchTimeout, WrongThread
+from kiegen_nb.settings import is_loopback
 from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ class Batch:
         return batch_text(self.name, self.progress)
 
     def _repr_html_(self) -> str:
-        return batch_html(self.name, self.progress, self._complaints())
+        return self._html(self.progress, is_live=False)
 
     def _ipython_display_(self) -> None:
         self._output.display(is_done=self._run.ends.is_settled)
@@ -327,15 +328,17 @@ class Batch:
     def _bundle(self) -> tuple[dict[str, str], bool]:
         """Return how it looks now, and whether that will not change by itself."""
         settled, progress = self._run.ends.is_settled, self.progress
-        html = batch_html(self.name, progress, self._complaints(), is_live=not settled)
+        html = self._html(progress, is_live=not settled)
         return {"text/html": html, "text/plain": batch_text(self.name, progress)}, settled
 
-    def _complaints(self) -> list[tuple[int, str]]:
-        every = zip(self.plan, self.tasks, strict=True)
-        failed = (
-            (item.number, task.fail_msg or task.fail_code or "failed") for item, task in every if _has_failed(task)
-        )
-        return list(failed)
+    def _html(self, progress: Progress, *, is_live: bool) -> str:
+        tasks = self.tasks
+        every = zip(self.plan, tasks, strict=True)
+        failed = [(item.number, task.fail_msg or task.fail_code or "") for item, task in every if _has_failed(task)]
+        urls = (asset.url for task in tasks for asset in task.assets)
+        # Results of an earlier run tell it, too, where nothing was asked yet.
+        is_sandbox = self._engine.service.is_sandbox or any(url is not None and is_loopback(url) for url in urls)
+        return batch_html(self.name, progress, failed, is_live=is_live, is_sandbox=is_sandbox)
 
     def _refuse_engine_thread(self, call: str) -> None:
         if self._engine.thread.is_current:

@@ -87,5 +87,5 @@ def test_the_output_of_a_batch_keeps_up_until_it_is_through(kernel: Any) -> None
     kernel.until(lambda: any("4 succeeded" in html for html in updates()))
     assert "4 items" in first["data"]["text/html"]
     last = updates()[-1]
-    assert " s, " not in last, "what is left in the notebook says nothing that differs from run to run"
+    assert "so far" not in last, "what is left in the notebook says nothing that differs from run to run"
     assert kernel.run("print(session.batch(plan, 'kites').wait()._repr_html_())") == last

@@ -85,10 +85,12 @@ def test_a_batch_is_shown_by_counts_alone() -> None:
 
 def test_a_batch_that_runs_says_how_long_it_will_take() -> None:
     said = str(progress())
-    assert said.startswith(
-        "5 of 10 done (4 succeeded, 1 failed, 2 running, 3 queued) after 61 s, 16 credits spent; about 30 s more, until"
-    )
-    assert said in batch_html("kites", progress(), [], is_live=True)
+    assert said.startswith("5 of 10 done (4 succeeded, 1 failed, 2 running, 3 queued); 61 s so far, 16 credits spent; ")
+    assert "; about 30 s more, until " in said
+    live = batch_html("kites", progress(), [], is_live=True, is_sandbox=True)
+    assert progress().times in live
+    assert "SANDBOX" in live
+    assert "SANDBOX" not in batch_html("kites", progress(), [])
     assert str(progress(elapsed=600.0, remaining=900.0)).endswith("about 15 min more, until " + said[-9:])
 
 
