@@ -31,6 +31,7 @@ NOT_SET = "not set"
 _LABEL = 40  # characters of a label
 _SEED_HIGH = 2**31 - 1
 _PROMPT = "prompt"
+_NUMBERS = "write a list, or 1-10, 1-10 (+3), 1-10 [5] or 0.5, 1-2 (+0.5)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +191,8 @@ def read_axis(name: str, given: object, base: KieParams, fields: Fields) -> Valu
     for value in values:
         check_files(value, known)
     is_single = is_single and len(values) == 1
-    labels = labels or [
-        _function_label(value, n) if callable(value) else label(value) for n, value in enumerate(values)
-    ]
+    names = [_function_label(value, n) if callable(value) else value for n, value in enumerate(values)]
+    labels = labels or list(labels_of(names))
     # What a function makes differs from item to item, so its place among several goes by its name.
     shown = [text if callable(value) else value for text, value in zip(labels, values, strict=True)]
     changes = [change(spot, value, name if is_single else "") for value in values]
@@ -226,18 +226,21 @@ def check_files(value: object, known: Known) -> None:
 
 def label(value: object) -> str:
     """Return a short text for a value."""
-    if value is None:
-        return NOT_SET
-    if isinstance(value, UploadResult):
-        text = value.name
-    elif isinstance(value, str):
-        text = value.rstrip("/").rpartition("/")[2] if addresses_in(value) else value
-    elif isinstance(value, list | tuple):
-        text = ", ".join(map(label, value))
-    else:
-        text = json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
+    return _cut(_text(value))
+
+
+def labels_of(values: Iterable[object]) -> tuple[str, ...]:
+    """Return a short text for each of several values; long texts that begin alike are cut where they differ."""
+    texts = [_text(value) for value in values]
+    found = [_cut(text) for text in texts]
+    if len(set(found)) == len(set(texts)):
+        return tuple(found)
+    long = [text for text in texts if len(text) > _LABEL]
+    # What the first and the last of them in their order share, all of them do.
+    pairs = zip(min(long), max(long), strict=False)
+    same = "".join(one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    start = same.rfind(" ") + 1
+    return tuple(_cut(f"…{text[start:]}" if start and len(text) > _LABEL else text) for text in texts)
 
 
 def plain(value: Any) -> Any:
@@ -245,6 +248,24 @@ def plain(value: Any) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return NOT_SET
+    if isinstance(value, UploadResult):
+        text = value.name
+    elif isinstance(value, str):
+        text = value.rstrip("/").rpartition("/")[2] if addresses_in(value) else value
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(_text, value))
+    else:
+        text = json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
+    return " ".join(text.split())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
 
 def _is_single(given: object) -> bool:
@@ -264,15 +285,16 @@ def _several(given: Any) -> list[Any]:
 
 
 def _texts(text: str, known: Known) -> list[Any]:
-    """Return the values one text stands for: several numbers where numbers belong, else the text itself."""
-    if text in known.choices or not known.has_numbers:
+    """Return the values one text stands for: several numbers or choices where those belong, else the text itself."""
+    parts = [part.strip() for part in text.split(",")]
+    if set(parts) <= set(known.choices):
+        return list(parts)
+    if not known.has_numbers:
         return [text]
-    try:
-        return list(numbers_in(text, is_whole=known.is_whole, most=MOST_ITEMS))
-    except ValueError as problem:
-        if known.is_text:
-            return [text]
-        raise Wrong(f"{text!r} {problem}") from None
+    numbers = numbers_in(text, is_whole=known.is_whole, most=MOST_ITEMS)
+    if numbers is None and not known.is_text:
+        raise Wrong(f"{text!r} cannot be read as numbers; {_NUMBERS}")
+    return [text] if numbers is None else list(numbers)
 
 
 def _replacements(name: str, given: Replace, fields: Fields) -> Values:
@@ -289,7 +311,7 @@ def _replacements(name: str, given: Replace, fields: Fields) -> Values:
     if not given.words:
         raise Wrong("has no words to put in; write replace('kite', ['kite', 'balloon']).")
     return Values(
-        Axis(name, tuple(given.words), tuple(map(label, given.words))),
+        Axis(name, tuple(given.words), labels_of(given.words)),
         tuple(Change(Turn.REPLACED, spot, (given.searched, word)) for word in given.words.values()),
     )
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kiegen_nb.batch.axes import MOST_ITEMS, Axis, Turn, change, check_files, label, read_axis
+from kiegen_nb.batch.axes import MOST_ITEMS, Axis, Turn, change, check_files, labels_of, read_axis
 from kiegen_nb.batch.building import REPEAT, Choice, Problems
 from kiegen_nb.batch.fields import Fields, Wrong
 from kiegen_nb.batch.rows import read_cell, read_rows
@@ -79,7 +79,7 @@ def read_sketch(base: KieParams, axes: Mapping[str, Any], *, rows: object, how: 
 def axis_of(name: str, values: Iterable[Any]) -> Axis:
     """Return an axis of the values that occur, in the order they first do."""
     unique = list({repr(value): value for value in values}.values())
-    return Axis(name, tuple(unique), tuple(map(label, unique)))
+    return Axis(name, tuple(unique), labels_of(unique))
 
 
 def _table(rows: object) -> list[Row]:

@@ -110,7 +110,8 @@ class Plan(Sequence[PlanItem]):
         if len({item.params.api_model for item in items}) > 1:
             items = [replace(item, axes={"api_model": item.params.api_model, **item.axes}) for item in items]
         names = dict.fromkeys(name for item in items for name in item.axes)
-        return cls(items, [axis_of(n, [item.axes[n] for item in items if n in item.axes]) for n in names])
+        items = [replace(item, axes={name: _here(item, name) for name in names}) for item in items]
+        return cls(items, [axis_of(name, [item.axes[name] for item in items]) for name in names])
 
     def __len__(self) -> int:
         return len(self._items)
@@ -221,6 +222,20 @@ class Plan(Sequence[PlanItem]):
         return PlanPrice(round(low, 4), round(high, 4), tuple(unknown))
 
 
+def _request(base: object) -> KieParams:
+    if callable(base):
+        name = getattr(base, "__name__", "it")
+        raise InvalidParams({"": f"{name} is a function; call it first: sweep({name}('a red kite'), ...)."}, what=WHAT)
+    return read_params(base)
+
+
+def _here(item: PlanItem, name: str) -> Any:
+    """Return an axis' value of an item that may come from a plan without this axis."""
+    if name == REPEAT:
+        return item.repeat
+    return item.axes[name] if name in item.axes else item.params.flat().get(name)
+
+
 def sweep(
     base: KieParams | Mapping[str, Any],
     axes: Mapping[str, Any] | None = None,
@@ -238,9 +253,9 @@ def sweep(
 
     An axis is a list or any other iterable of values. Also: a dict of label -> value, for headers that can be read;
     one value alone (a text is one value, and never a list of its characters); numbers as other programs write them,
-    ``"1-10"``, ``"1-10 (+3)"``, ``"1-10 [5]"``, ``"0.5, 1-2 (+0.5)"``; `replace` for words of a prompt;
-    `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other fields and returns
-    the value. None as a value is "not set". A seed nobody sets is left to the service.
+    ``"1-10"``, ``"1-10 (+3)"``, ``"1-10 [5]"``, ``"0.5, 1-2 (+0.5)"``, and choices, ``"1:1, 16:9"``; `replace` for
+    words of a prompt; `fixed_seeds` for seeds that are the same in every run; a function, which gets the item's other
+    fields and returns the value. None as a value is "not set". A seed nobody sets is left to the service.
 
     Args:
         base: what is asked for where no axis says otherwise.
@@ -265,7 +280,7 @@ def sweep(
           repeat        2: 0, 1
           80 credits (0.4 USD); about 5 to 60 seconds.
     """
-    params = read_params(base)
+    params = _request(base)
     twice = sorted(set(axes or {}) & set(fields))
     if twice:
         raise InvalidParams({twice[0]: "is given twice; leave one out."}, what=WHAT)

@@ -11,19 +11,19 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from kiegen_nb.batch.axes import label
+from kiegen_nb.batch.axes import labels_of
 from kiegen_nb.kie.prices import Price
 from kiegen_nb.tasks import Activity, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kiegen_nb.batch.axes import Axis
     from kiegen_nb.batch.plan import Plan, PlanItem, PlanPrice
     from kiegen_nb.tasks import GenerationTask
 
 CREATES, WINDOW = 20, 10.0
 """Kie takes this many requests in so many seconds."""
+TO_PAY = "to pay"
 _MINUTE = 60.0
 _SHOWN = 6  # values of an axis that are shown
 _ROWS = 8  # items of a plan that are shown
@@ -33,7 +33,7 @@ _WIDTH = 100  # characters of a line
 
 _GREY = "color:var(--jp-ui-font-color2,#666)"
 _BASE = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
-_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;overflow-wrap:anywhere"
+_CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;overflow-wrap:break-word"
 
 
 class Existing(Protocol):
@@ -82,7 +82,7 @@ class Preview:
         for item, task in zip(self.plan, self.existing or (), strict=False):
             if task is not None and not _is_to_pay(item, task):
                 found[_WORDS[task.status]] += 1
-        return {**found, "to pay": len(self.to_pay)}
+        return {**found, TO_PAY: len(self.to_pay)}
 
     def __repr__(self) -> str:
         if self.existing is None:
@@ -90,12 +90,16 @@ class Preview:
         return "\n".join([*_lines(self.plan), *(f"  {line}" for line in self._there())])
 
     def _repr_html_(self) -> str:
-        return _html(self.plan, [_cost(self.plan)] if self.existing is None else self._there())
+        if self.existing is None:
+            return plan_html(self.plan)
+        pairs = zip(self.plan, self.existing, strict=True)
+        words = [TO_PAY if task is None or _is_to_pay(item, task) else _WORDS[task.status] for item, task in pairs]
+        return _html(self.plan, self._there(), words)
 
     def _there(self) -> list[str]:
         """Say what is there and what is left, in one or two sentences."""
         total, left = len(self.plan), len(self.to_pay)
-        there = [f"{number:,} {word}" for word, number in self.counts.items() if number and word != "to pay"]
+        there = [f"{number:,} {word}" for word, number in self.counts.items() if number and word != TO_PAY]
         known = (
             f"{total - left:,} of {total:,} are there ({', '.join(there)})" if there else "nothing of it is there yet"
         )
@@ -134,11 +138,11 @@ def plan_html(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> list[str]:
-    names = [axis.name for axis in plan.axes]
-    wide = max(map(len, names), default=0)
-    many = max((len(f"{len(axis.values):,}") for axis in plan.axes), default=0)
-    axes = [f"  {axis.name:{wide}}  {len(axis.values):{many},}: {_values(axis)}" for axis in plan.axes]
-    return [_title(plan), *(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in axes)]
+    rows = _axes(plan)
+    wide = max((len(name) for name, _, _ in rows), default=0)
+    many = max((len(count) for _, count, _ in rows), default=0)
+    lines = [f"  {name:{wide}}  {count:>{many}}: {values}" for name, count, values in rows]
+    return [_title(plan), *(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in lines)]
 
 
 def _title(plan: Plan) -> str:
@@ -147,11 +151,15 @@ def _title(plan: Plan) -> str:
     return f"Plan of {len(plan):,} {_requests(len(plan))}{f' to {named}' if models else ''}"
 
 
-def _values(axis: Axis) -> str:
-    labels = list(axis.labels)
-    if len(labels) > _SHOWN:
-        labels = [*labels[: _SHOWN - 1], "…", labels[-1]]
-    return ", ".join(labels)
+def _axes(plan: Plan) -> list[tuple[str, str, str]]:
+    """Return for each axis its name, how many values of it occur, and which; a slice has its own."""
+    rows = []
+    for axis in plan.axes if len(plan) else ():
+        here = {repr(item.axes.get(axis.name)) for item in plan}
+        labels = [text for value, text in zip(axis.values, axis.labels, strict=True) if repr(value) in here]
+        shown = labels if len(labels) <= _SHOWN else [*labels[: _SHOWN - 1], "…", labels[-1]]
+        rows.append((axis.name, f"{len(labels):,}", ", ".join(shown)))
+    return rows
 
 
 def _cost(plan: Plan) -> str:
@@ -183,24 +191,34 @@ def _requests(count: int) -> str:
 
 
 def _is_to_pay(item: PlanItem, task: GenerationTask | None) -> bool:
+    if item.fresh or task is None:
+        return True
     # A queued one is stored, but was never sent; running the batch sends it.
-    return item.fresh or task is None or (task.activity is Activity.QUEUED and task.external_task_id is None)
+    is_queued = task.status is TaskStatus.PENDING and task.activity is Activity.QUEUED
+    return is_queued and task.external_task_id is None
 
 
-def _html(plan: Plan, said: Iterable[str]) -> str:
-    rows = [(axis.name, f"{len(axis.values):,}", _values(axis)) for axis in plan.axes]
+def _html(plan: Plan, said: Iterable[str], words: Sequence[str] | None = None) -> str:
+    """Return a plan as HTML, with what is said about it and a word for each item."""
+    rows = _axes(plan)
     parts = [f"<div><b>{escape(_title(plan))}</b></div>", _table(("axis", "values", ""), rows) if rows else ""]
     parts += [f"<div>{escape(line)}</div>" for line in said]
-    names = [axis.name for axis in plan.axes]
-    items = [
-        [str(item.number), *(label(item.axes.get(name)) for name in names), "unknown" if price is None else f"{price}"]
-        for item, price in zip(plan[:_ROWS], plan[:_ROWS].prices(), strict=True)
-    ]
-    if items:
-        rest = len(plan) - len(items)
+    first = plan[:_ROWS]
+    lines = [[str(item.number)] for item in first]
+    for axis in plan.axes:
+        labels = labels_of(item.axes.get(axis.name) for item in first)
+        lines = [[*line, text] for line, text in zip(lines, labels, strict=True)]
+    prices = ["unknown" if price is None else str(price) for price in first.prices()]
+    lines = [[*line, text] for line, text in zip(lines, prices, strict=True)]
+    head = ["item", *(axis.name for axis in plan.axes), "price"]
+    if words is not None:
+        head.append("")
+        lines = [[*line, text] for line, text in zip(lines, words[:_ROWS], strict=True)]
+    if lines:
+        rest = len(plan) - len(lines)
         more = f'<div style="{_GREY}">and {rest:,} more</div>' if rest else ""
-        summary = f'<summary style="{_GREY};cursor:pointer">The first {len(items):,}</summary>'
-        parts.append(f"<details>{summary}{_table(('item', *names, 'price'), items)}{more}</details>")
+        summary = f'<summary style="{_GREY};cursor:pointer">The first {len(lines):,}</summary>'
+        parts.append(f"<details>{summary}{_table(head, lines)}{more}</details>")
     return f'<div style="{_BASE}">{"".join(parts)}</div>'
 
 

@@ -136,7 +136,7 @@ def _file_rows(path: Path) -> Iterator[Row]:
             given = {column: cell for column, cell in cells.items() if column and cell is not None and cell.strip()}
             yield Row(name, given, is_text=True)
     except csv.Error as error:
-        raise Wrong(f"{path.name}, line {reader.line_num}: {error}.") from None
+        raise Wrong(f"{path.name}, after line {reader.line_num}: {error}.") from None
 
 
 def _number(text: str) -> Any:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kiegen_nb.tasks import GenerationTask
 
 Key = tuple[str, str]
+_CROWD = 1000  # tasks of a group that take milliseconds to put together
+_CROWD_PACE = 0.1  # seconds between two states of such a group
 
 
 class query_keys:  # noqa: N801 - a namespace, spelled as in the web hooks
@@ -72,6 +74,7 @@ class _Group:
 
     def __init__(self) -> None:
         self.tasks: dict[str, GenerationTask] = {}
+        self.order: list[str] | None = None  # newest first; None while it has to be sorted anew
         self.state = QueryState()
         self.error: Exception | None = None
         self.subscribers: dict[object, _Subscriber] = {}
@@ -101,6 +104,7 @@ class QueryHub:
         self._groups: dict[str, _Group] = {}
         self._look_errors: dict[str, Exception] = {}
         self._dirty: set[str] = set()
+        self._not_before = 0.0  # the loop's time before which nothing is told
         self.credits: float | None = None
 
     def subscribe(
@@ -144,8 +148,10 @@ class QueryHub:
         group = self._groups.get(task.prompt_id)
         if not task.is_pending:
             self._look_errors.pop(task.id, None)
-        if group is not None and group.tasks.get(task.id) != task:
+        if group is not None and (known := group.tasks.get(task.id)) != task:
             group.tasks[task.id] = task
+            if known is None:
+                group.order = None
             group.published.add(task.id)
             group.gone.discard(task.id)
             self._touch(task.prompt_id)
@@ -156,6 +162,7 @@ class QueryHub:
         self._look_errors.pop(task.id, None)
         if group is not None:
             group.tasks.pop(task.id, None)
+            group.order = None
             group.published.discard(task.id)
             group.gone.add(task.id)
             self._touch(task.prompt_id)
@@ -202,6 +209,7 @@ class QueryHub:
             group.error = None
             newer = {task_id: group.tasks[task_id] for task_id in group.published}
             group.tasks = {task.id: task for task in found if task.id not in group.gone} | newer
+            group.order = None
             group.state = replace(group.state, is_loading=False)
         finally:
             group.loading = None
@@ -210,7 +218,7 @@ class QueryHub:
 
     def _touch(self, prompt_id: str) -> None:
         if not self._dirty:
-            self._thread.loop.call_soon(self._flush)
+            self._thread.loop.call_at(self._not_before, self._flush)
         self._dirty.add(prompt_id)
 
     def _flush(self) -> None:
@@ -221,19 +229,28 @@ class QueryHub:
             group.state = self._compose(group)
             for subscriber in group.subscribers.values():
                 subscriber.offer(group.state, self._thread.loop)
+            if len(group.tasks) > _CROWD:
+                self._not_before = self._thread.loop.time() + _CROWD_PACE
         self._dirty.clear()
 
     def _compose(self, group: _Group) -> QueryState:
-        pending = [task for task in group.tasks.values() if task.is_pending]
-        look_error = next((self._look_errors[task.id] for task in pending if task.id in self._look_errors), None)
+        # A batch may bring ten thousand tasks, and each of their steps comes through here.
+        if group.order is None:
+            newest = sorted(group.tasks.values(), key=lambda task: (task.created_at, task.id), reverse=True)
+            group.order = [task.id for task in newest]
+        data = tuple(map(group.tasks.__getitem__, group.order))
         return replace(
             group.state,
-            data=tuple(sorted(group.tasks.values(), key=lambda task: (task.created_at, task.id), reverse=True)),
-            error=group.error or look_error,
-            is_polling=any(task.external_task_id for task in pending),
+            data=data,
+            error=group.error or self._look_error(group),
+            is_polling=any(task.external_task_id and task.is_pending for task in data),
             is_sandbox=self._is_sandbox(),
             credits=self.credits,
         )
+
+    def _look_error(self, group: _Group) -> Exception | None:
+        known = ((group.tasks.get(task_id), error) for task_id, error in self._look_errors.items())
+        return next((error for task, error in known if task is not None and task.is_pending), None)
 
     def _on_loop(self, function: Callable[[], None]) -> None:
         if self._thread.is_current:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])  # `tests` is found there, as pytest finds it
 
-from tests.benchmarks.compare import compare  # noqa: E402 - the line above comes first
+from tests.benchmarks.batches import batch_under_limits, stored  # noqa: E402 - the line above comes first
+from tests.benchmarks.compare import compare  # noqa: E402
 from tests.benchmarks.measuring import Figure, isolated, machine  # noqa: E402
 from tests.benchmarks.mishaps import download, faults, imports  # noqa: E402
 from tests.benchmarks.waiting import at_once, pending, under_limits  # noqa: E402
@@ -40,6 +41,11 @@ ROWS: dict[str, tuple[str, Callable[[int], Sequence[Figure]]]] = {
         under_limits,
     ),
     "limits-downloads": ("the same with downloads", partial(under_limits, downloads=True)),
+    "batch": (
+        "a batch of {tasks} items of 4 to 6 s under 20 creates per 10 s and 10 looks per s, with downloads",
+        batch_under_limits,
+    ),
+    "stored": ("10,000 items of a batch, stored and waiting", lambda _: stored()),
     "pending": ("1,000 pending tasks, awaited and watched", lambda _: pending()),
     "import": ("import kiegen_nb", lambda _: imports()),
     "download": ("a film of 100 MB", lambda _: download()),

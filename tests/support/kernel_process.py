@@ -1,7 +1,7 @@
 """A kernel in miniature: a process with a session that does what it is told and writes its log to a file.
 
-Its words are ``ask N`` (the first N prompts), ``resume`` and ``wait``; it answers each with a line of JSON. The end of
-its input ends it.
+Its words are ``ask N`` (the first N prompts), ``batch`` (all of them as one), ``resume`` and ``wait``; it answers each
+with a line of JSON. The end of its input ends it.
 """
 
 from __future__ import annotations
@@ -151,6 +151,10 @@ def main(job: Job) -> None:
             match line.split():
                 case ["ask", number]:
                     handles = [session.submit(picture(prompt)) for prompt in job.prompts[: int(number)]]
+                    _say({"asked": len(handles)})
+                case ["batch"]:
+                    batch = session.batch(map(picture, job.prompts))
+                    handles = list(batch.handles)
                     _say({"asked": len(handles)})
                 case ["resume"]:
                     _say({"resumed": len(session.resume())})
