@@ -97,7 +97,7 @@ def _picture(task: GenerationTask) -> str:
 
 
 def _table(rows: str) -> str:
-    return f'<table style="{BASE};border-collapse:collapse;width:100%;margin:0">{rows}</table>'
+    return f'<table style="{BASE};border-collapse:collapse;table-layout:auto;width:100%;margin:0">{rows}</table>'
 
 
 def _row(name: str, a: object, b: object, *, marked: bool = False) -> str:
