@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kiegen_nb.batch.asking import plan_of
-from kiegen_nb.batch.batch import Batch, checked_concurrency, existing
+from kiegen_nb.batch.asking import checked_concurrency, existing, plan_of
+from kiegen_nb.batch.batch import Batch
 from kiegen_nb.batch.records import ROW_COLUMNS, frame_of, record_of_row
 from kiegen_nb.batch.spending import Spending
 from kiegen_nb.session_checks import checked_prompt_id

@@ -10,9 +10,12 @@ from kiegen_nb.batch.plan import Plan, PlanItem
 from kiegen_nb.engine.store_asks import Ask
 from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models.base import KieParams
+from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
+    from kiegen_nb.engine.engine import Engine
     from kiegen_nb.service import Service
+    from kiegen_nb.tasks import GenerationTask
 
 
 def plan_of(items: Plan | Iterable[KieParams | PlanItem | Mapping[str, Any]], *, fresh: bool = False) -> Plan:
@@ -54,6 +57,29 @@ def asks_of(plan: Plan, service: Service) -> list[Ask]:
         asks.append(ask)
     problems.check(len(plan))
     return asks
+
+
+def existing(
+    engine: Engine, plan: Plan, name: str, asks: Iterable[Ask] | None = None
+) -> tuple[GenerationTask | None, ...]:
+    """Return for each item the task that would be returned for it, None where it would be asked anew."""
+    asks = list(asks_of(plan, engine.service) if asks is None else asks)
+    found = engine.store.find_same(name, [ask.key for ask in asks])
+    return tuple(
+        None if task is None or (ask.fresh and task.activity is not Activity.QUEUED) else task
+        for ask, task in zip(asks, found, strict=True)
+    )
+
+
+def checked_concurrency(value: object) -> int | None:
+    """Return how many may be in flight.
+
+    Raises:
+        InvalidParams: it is no number from 1.
+    """
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise InvalidParams({"concurrency": f"must be 1 or more, or None, not {value!r}."}, what="This batch")
 
 
 def _kind(items: object) -> str:

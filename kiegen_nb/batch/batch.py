@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
 from typing import TYPE_CHECKING, Any
 
-from kiegen_nb.batch.asking import asks_of
+from kiegen_nb.batch.asking import asks_of, existing
+from kiegen_nb.batch.ends import Completions
 from kiegen_nb.batch.progress import Progress, progress_of
 from kiegen_nb.batch.records import frame_of, record_of
 from kiegen_nb.batch.saving import save_batch
@@ -18,12 +18,13 @@ from kiegen_nb.engine.held import store_all
 from kiegen_nb.engine.loop import awaited, wait_for
 from kiegen_nb.engine.store_asks import Ask
 from kiegen_nb.engine.transitions import was_refused
-from kiegen_nb.errors import BatchFailed, BatchTimeout, InvalidParams, WrongThread
+from kiegen_nb.errors import BatchFailed, BatchTimeout, WrongThread
+from kiegen_nb.settings import is_loopback
 from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from kiegen_nb.batch.plan import Plan
@@ -148,7 +149,7 @@ class Batch:
         It yields those that failed, too, and ends when all are done or the batch is paused. Each iterator has a place
         of its own; one that begins late begins with those that finished first.
         """
-        return Completions(self)
+        return Completions(self._run.ends, self._engine.thread)
 
     # Seeing.
 
@@ -319,7 +320,7 @@ class Batch:
         return batch_text(self.name, self.progress)
 
     def _repr_html_(self) -> str:
-        return batch_html(self.name, self.progress, self._complaints())
+        return self._html(self.progress, is_live=False)
 
     def _ipython_display_(self) -> None:
         self._output.display(is_done=self._run.ends.is_settled)
@@ -327,76 +328,21 @@ class Batch:
     def _bundle(self) -> tuple[dict[str, str], bool]:
         """Return how it looks now, and whether that will not change by itself."""
         settled, progress = self._run.ends.is_settled, self.progress
-        html = batch_html(self.name, progress, self._complaints(), is_live=not settled)
+        html = self._html(progress, is_live=not settled)
         return {"text/html": html, "text/plain": batch_text(self.name, progress)}, settled
 
-    def _complaints(self) -> list[tuple[int, str]]:
-        every = zip(self.plan, self.tasks, strict=True)
-        failed = (
-            (item.number, task.fail_msg or task.fail_code or "failed") for item, task in every if _has_failed(task)
-        )
-        return list(failed)
+    def _html(self, progress: Progress, *, is_live: bool) -> str:
+        tasks = self.tasks
+        every = zip(self.plan, tasks, strict=True)
+        failed = [(item.number, task.fail_msg or task.fail_code or "") for item, task in every if _has_failed(task)]
+        urls = (asset.url for task in tasks for asset in task.assets)
+        # Results of an earlier run tell it, too, where nothing was asked yet.
+        is_sandbox = self._engine.service.is_sandbox or any(url is not None and is_loopback(url) for url in urls)
+        return batch_html(self.name, progress, failed, is_live=is_live, is_sandbox=is_sandbox)
 
     def _refuse_engine_thread(self, call: str) -> None:
         if self._engine.thread.is_current:
             raise WrongThread(f"{call} waits, and on the engine's thread it would wait for itself.")
-
-
-class Completions:
-    """A batch's tasks in the order in which they finish, for ``async for`` and for ``for``."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-
-    def __iter__(self) -> Iterator[GenerationTask]:
-        ends = self._batch._run.ends  # noqa: SLF001 - one class in two faces
-        self._batch._refuse_engine_thread("as_completed()")  # noqa: SLF001 - as above
-        for place in itertools.count():
-            if (task := ends.get(place)) is None:
-                future, forget = ends.when(place)
-                try:
-                    wait_for(future)
-                finally:
-                    forget()
-                if (task := ends.get(place)) is None:
-                    return
-            yield task
-
-    async def __aiter__(self) -> AsyncIterator[GenerationTask]:
-        ends = self._batch._run.ends  # noqa: SLF001 - as above
-        for place in itertools.count():
-            if (task := ends.get(place)) is None:
-                future, forget = ends.when(place)
-                try:
-                    await awaited(future)
-                finally:
-                    forget()
-                if (task := ends.get(place)) is None:
-                    return
-            yield task
-
-
-def existing(
-    engine: Engine, plan: Plan, name: str, asks: Iterable[Ask] | None = None
-) -> tuple[GenerationTask | None, ...]:
-    """Return for each item the task that would be returned for it, None where it would be asked anew."""
-    asks = list(asks_of(plan, engine.service) if asks is None else asks)
-    found = engine.store.find_same(name, [ask.key for ask in asks])
-    return tuple(
-        None if task is None or (ask.fresh and task.activity is not Activity.QUEUED) else task
-        for ask, task in zip(asks, found, strict=True)
-    )
-
-
-def checked_concurrency(value: object) -> int | None:
-    """Return how many may be in flight.
-
-    Raises:
-        InvalidParams: it is no number from 1.
-    """
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    raise InvalidParams({"concurrency": f"must be 1 or more, or None, not {value!r}."}, what="This batch")
 
 
 def _is_to_be_sent(task: GenerationTask | None) -> bool:

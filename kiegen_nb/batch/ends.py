@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from kiegen_nb.engine.loop import fail, fulfil
+from kiegen_nb.engine.loop import awaited, fail, fulfil, wait_for
+from kiegen_nb.errors import WrongThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+    from kiegen_nb.engine.loop import LoopThread
     from kiegen_nb.errors import SessionClosed
     from kiegen_nb.tasks import GenerationTask
 
@@ -84,3 +87,42 @@ class Ends:
                 fail(future, self._error)
             else:
                 fulfil(future, None)
+
+
+class Completions:
+    """A batch's tasks in the order in which they finish, for ``async for`` and for ``for``.
+
+    Args:
+        ends: of the batch.
+        engine: the thread on which nobody may wait.
+    """
+
+    def __init__(self, ends: Ends, engine: LoopThread) -> None:
+        self._ends = ends
+        self._engine = engine
+
+    def __iter__(self) -> Iterator[GenerationTask]:
+        if self._engine.is_current:
+            raise WrongThread("This loop waits, and on the engine's thread it would wait for itself. Use async for.")
+        for place in itertools.count():
+            if (task := self._ends.get(place)) is None:
+                future, forget = self._ends.when(place)
+                try:
+                    wait_for(future)
+                finally:
+                    forget()
+                if (task := self._ends.get(place)) is None:
+                    return
+            yield task
+
+    async def __aiter__(self) -> AsyncIterator[GenerationTask]:
+        for place in itertools.count():
+            if (task := self._ends.get(place)) is None:
+                future, forget = self._ends.when(place)
+                try:
+                    await awaited(future)
+                finally:
+                    forget()
+                if (task := self._ends.get(place)) is None:
+                    return
+            yield task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 from kiegen_nb.batch.forecast import Durations, Pace, expected, expected_end, observed
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.tasks import GenerationTask
 
-LATENCY = 0.3  # seconds a create usually takes, before there are any to tell
+LATENCY = 0.5  # seconds a create usually takes, before there are any to tell
+_DOUBT = 20  # creates that count as much as that
 SAVING = 0.2  # seconds until a result's file is saved, likewise
 _NEWEST = 200  # finished tasks of a model whose durations count
 _MINUTE = 60
@@ -69,15 +69,19 @@ class Progress:
         known = [f"{number:,} {word}" for word in words if (number := getattr(self, word))]
         return ", ".join(known) or "nothing yet"
 
-    def __str__(self) -> str:
-        said = f"{self.done:,} of {self.total:,} done ({self.counts}) after {_time(self.elapsed)}"
+    @property
+    def times(self) -> str:
+        """How long it has taken and will take, and what it has cost, in words."""
+        said = f"{_time(self.elapsed)} so far"
         if self.credits_spent:
             said += f", {self.credits_spent:g} credits spent"
-        if self.paused is not None:
-            return f"{said}. Paused: {self.paused}"
-        if self.is_done or self.expected_end is None or self.remaining is None:
-            return f"{said}."
-        return f"{said}; about {_time(self.remaining)} more, until {self.expected_end.astimezone():%H:%M:%S}."
+        if not self.is_done and self.expected_end is not None and self.remaining is not None:
+            said += f"; about {_time(self.remaining)} more, until {self.expected_end.astimezone():%H:%M:%S}"
+        return said
+
+    def __str__(self) -> str:
+        paused = f" Paused: {self.paused}" if self.paused is not None else ""
+        return f"{self.done:,} of {self.total:,} done ({self.counts}); {self.times}.{paused}"
 
 
 def progress_of(engine: Engine, run: Run) -> Progress:
@@ -107,7 +111,7 @@ def progress_of(engine: Engine, run: Run) -> Progress:
 
 
 def _end_of(engine: Engine, run: Run, tasks: list[GenerationTask], now: float) -> float:
-    latency = median(run.seen.latencies[-_NEWEST:] or [LATENCY])
+    latency = _latency(run.seen.latencies[-_NEWEST:])
     ends = run.seen.answered[:]
     known: dict[str, Durations] = {}
 
@@ -132,13 +136,22 @@ def _end_of(engine: Engine, run: Run, tasks: list[GenerationTask], now: float) -
     return expected_end(now, waiting, running, _pace(engine, run, ends, latency, now))
 
 
+def _latency(seen: list[float]) -> float:
+    """Return the seconds creates will take: the first open connections all at once, and say little of the others."""
+    if not seen:
+        return LATENCY
+    quick = sorted(seen)[len(seen) // 5]
+    return (quick * len(seen) + LATENCY * _DOUBT) / (len(seen) + _DOUBT)
+
+
 def _pace(engine: Engine, run: Run, ends: list[float], latency: float, now: float) -> Pace:
     limit, window = engine.limits.creates, engine.limits.window
     if limit is not None and run.concurrency is None and len(run.seen.answered) > limit:
         # Other kernels may take a part of the slots: then ours come around more slowly than the window says.
         answered = run.seen.answered[-2 * limit :]
         rounds = [late - early for early, late in zip(answered, answered[limit:], strict=False)]
-        window = max(window, sum(rounds) / len(rounds) - latency)
+        usual = limit * (window + latency)
+        window = max(window, (sum(rounds) + usual) / (len(rounds) + limit) - latency)
     return Pace(
         limit=limit,
         window=window,

@@ -37,7 +37,14 @@ def batch_text(name: str, progress: Progress) -> str:
     return f"Batch({name!r}, {items}: {state}{progress.counts})"
 
 
-def batch_html(name: str, progress: Progress, complaints: Sequence[tuple[int, str]], *, is_live: bool = False) -> str:
+def batch_html(
+    name: str,
+    progress: Progress,
+    complaints: Sequence[tuple[int, str]],
+    *,
+    is_live: bool = False,
+    is_sandbox: bool = False,
+) -> str:
     """Return counts as a bar, and what is wrong.
 
     Args:
@@ -45,6 +52,7 @@ def batch_html(name: str, progress: Progress, complaints: Sequence[tuple[int, st
         progress: how far it is.
         complaints: number of an item, and why it failed.
         is_live: say also how long it takes; without that, the same batch run again looks the same.
+        is_sandbox: say that nothing of it is real.
     """
     items = "1 item" if progress.total == 1 else f"{progress.total:,} items"
     parts = (
@@ -55,11 +63,12 @@ def batch_html(name: str, progress: Progress, complaints: Sequence[tuple[int, st
         for number, colour in parts
         if number
     )
-    head = f"<strong>{escape(name)}</strong>: {items}: {progress.counts}"
+    head = f"<strong>{escape(name)}</strong>, {items}: {progress.counts}"
     label = f'role="img" aria-label="{progress.done} of {progress.total} done"'
-    lines = [f"<div>{head}</div>", f'<div style="{_BAR}" {label}>{bar}</div>']
+    sandbox = ["<strong>SANDBOX</strong>"] if is_sandbox else []
+    lines = [*sandbox, f"<div>{head}</div>", f'<div style="{_BAR}" {label}>{bar}</div>']
     if is_live:
-        lines.append(f'<div style="{_GREY}">{escape(str(progress))}</div>')
+        lines.append(f'<div style="{_GREY}">{escape(progress.times)}</div>')
     if progress.paused is not None:
         lines.append(f'<div style="{_WARN}"><strong>Paused.</strong> {escape(progress.paused)}</div>')
     lines += [f'<div style="{_WARN}">Item {number}: {escape(_cut(text))}</div>' for number, text in complaints[:_TOLD]]

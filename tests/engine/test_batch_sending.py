@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from kiegen_nb.batch.asking import checked_concurrency, existing
 from kiegen_nb.batch.batch import Batch
 from kiegen_nb.batch.plan import Plan
 from kiegen_nb.batch.spending import Spending
@@ -141,8 +142,6 @@ def test_no_more_than_the_wanted_number_is_in_flight(engine: Engine, kie: Kie, c
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, "2"])
 def test_a_concurrency_that_is_none_is_refused(number: object) -> None:
-    from kiegen_nb.batch.batch import checked_concurrency  # noqa: PLC0415 - only this test needs it
-
     with pytest.raises(InvalidParams, match="concurrency"):
         checked_concurrency(number)
 
@@ -232,8 +231,6 @@ def test_what_failed_comes_back_as_it_is_unless_it_was_refused(
 
 
 def test_what_is_there_is_told_in_one_reading(engine: Engine, kie: Kie, clock: FakeClock) -> None:
-    from kiegen_nb.batch.batch import existing  # noqa: PLC0415 - only this test needs it
-
     kie.on_create = [envelope(None, 422, "no")]
     answer(kie)
     batch = start(engine, kites(3))
