@@ -164,6 +164,7 @@ class GenerationTask(_Record):
         repeat: which of several identical requests this is, from 0.
         attempt: how often this request was asked anew on purpose, from 0.
         parent_id: the task this one follows up, if any.
+        user: who asked for it first: JupyterHub's name for them, else the system's.
     """
 
     id: str
@@ -189,6 +190,7 @@ class GenerationTask(_Record):
     repeat: int = 0
     attempt: int = 0
     parent_id: str | None = None
+    user: str | None = None
 
     @property
     def prompt(self) -> str:

@@ -55,8 +55,9 @@ class Limits:
 
     def creates_in_window(self) -> int:
         """Return how many creates are going on or ended within the window, of every kernel."""
-        recent = or_(_c.ended_at.is_(None), _c.ended_at > self._clock.time() - self.window)
         with self._database.read() as connection:
+            since = self._database.time(connection, self._clock) - self.window
+            recent = or_(_c.ended_at.is_(None), _c.ended_at > since)
             query = select(func.count()).select_from(schema.creates).where(_c.account == self._account, recent)
             return connection.execute(query).scalar_one()
 
@@ -66,7 +67,8 @@ class Limits:
             return None
         with self._database.read() as connection:
             budget = self._budget(connection)
-        return self.looks if budget is None else budget.rate_now(self._clock.time(), self.looks)
+            now = self._database.time(connection, self._clock)
+        return self.looks if budget is None else budget.rate_now(now, self.looks)
 
     # Writing: on the database's writer thread; the futures end after the commit.
 
@@ -74,14 +76,15 @@ class Limits:
         """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free."""
 
         def work(connection: Connection) -> float:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             mine = _c.account == self._account
             over = or_(_c.ended_at < now - self.window, _c.started_at < now - _SLOT_LOST)
             connection.execute(schema.creates.delete().where(and_(mine, over)))
-            busy = connection.execute(select(_c.ended_at).where(mine)).scalars().all()
+            others = and_(mine, _c.id != slot_id)  # it is here already where only the answer to a commit was lost
+            busy = connection.execute(select(_c.ended_at).where(others)).scalars().all()
             if self.creates is None or len(busy) < self.creates:
                 row = {"id": slot_id, "account": self._account, "started_at": now}
-                connection.execute(schema.creates.insert().values(row))
+                connection.execute(self._database.insert_ignore(schema.creates).values(row))
                 return 0.0
             ends = sorted(now if end is None else end for end in busy)
             return max(ends[len(busy) - self.creates] + self.window - now, 0.05)
@@ -94,22 +97,24 @@ class Limits:
         def work(connection: Connection) -> None:
             mine = _c.id == slot_id
             if used:
-                connection.execute(update(schema.creates).where(mine).values(ended_at=self._clock.time()))
+                ended = self._database.time(connection, self._clock)
+                connection.execute(update(schema.creates).where(mine).values(ended_at=ended))
             else:
                 connection.execute(schema.creates.delete().where(mine))
 
         return self._database.write(work)
 
     def reserve_looks(self, count: int) -> Future[tuple[float, ...]]:
-        """Reserve the account's next looks; return their moments, epoch seconds."""
+        """Reserve the account's next looks; return their moments, epoch seconds by this machine's clock."""
 
         def work(connection: Connection) -> tuple[float, ...]:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             if self.looks is None:
-                return (now,) * count
+                return (self._clock.time(),) * count
             after, moments = reserve(self._known(connection, now, self.looks), now, count, self.looks)
             self._keep(connection, after)
-            return moments
+            ahead = self._clock.time() - now  # of the store's clock
+            return tuple(moment + ahead for moment in moments)
 
         return self._database.write(work)
 
@@ -117,7 +122,7 @@ class Limits:
         """Slow every kernel's looks down after a 429; return the new looks per second."""
 
         def work(connection: Connection) -> float | None:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             if self.looks is None:
                 return None
             after = halved(self._known(connection, now, self.looks), now, self.looks)
@@ -130,7 +135,7 @@ class Limits:
         return self._budget(connection) or Budget(rate=limit, rate_at=now)
 
     def _budget(self, connection: Connection) -> Budget | None:
-        query = select(_l.rate, _l.rate_at, _l.next_at).where(_l.account == self._account).with_for_update()
+        query = select(_l.rate, _l.rate_at, _l.next_at).where(_l.account == self._account)
         row = connection.execute(query).one_or_none()
         return None if row is None else Budget(*row)
 

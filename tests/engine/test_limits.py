@@ -14,14 +14,14 @@ from tests.support.fake_kie import PATIENCE, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+pytestmark = pytest.mark.stores
 ACCOUNT = "api.kie.ai:0123"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(str(tmp_path / "store.sqlite3"))
+def database(location: str) -> Iterator[Database]:
+    opened = Database(location)
     yield opened
     opened.close()
 
