@@ -36,7 +36,8 @@ class Job:
     Attributes:
         url: the sandbox.
         key: its account's key.
-        folder: where the task store and the results are, the same for all kernels.
+        folder: where its log and the results are, the same for all kernels.
+        store: the task store.
         name: of its log, one for each process.
         prompts: what it asks for, in this order.
         options: of its session.
@@ -46,6 +47,7 @@ class Job:
     url: str
     key: str
     folder: str
+    store: str
     name: str
     prompts: list[str]
     options: dict[str, Any] = field(default_factory=dict)
@@ -141,7 +143,7 @@ def main(job: Job) -> None:
     with Session(
         job.key,
         base_url=job.url,
-        database_url=folder / "store.sqlite3",
+        database_url=job.store,
         output_dir=folder / "output",
         **job.options,
     ) as session:

@@ -198,13 +198,14 @@ class SharedClock(FakeClock):
     """
 
     def __init__(self, server: Postgres, name: str) -> None:
-        self._tell = lambda now: server.set_clock(name, now)
+        self._server = server
+        self._name = name
         super().__init__()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "now":
-            self._tell(value)
+            self._server.set_clock(self._name, value)
 
 
 def started() -> Postgres:
