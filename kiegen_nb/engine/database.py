@@ -74,11 +74,16 @@ class Database:
         try:
             self._readers = self._engine(begin="BEGIN") if self.is_sqlite else self._reading_engine()
             self._writer = self._engine(begin="BEGIN IMMEDIATE") if self.is_sqlite else self._writing_engine()
-            self._open()
         except ImportError:
             raise StoreError(NO_DRIVER) from None
+        try:
+            self._open()
         except SQLAlchemyError as error:
+            self._writer.dispose()
             raise cannot_open(error, self.url) from None
+        except StoreError:
+            self._writer.dispose()
+            raise
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="kiegen-store", daemon=True)
         self._thread.start()

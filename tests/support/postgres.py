@@ -127,10 +127,14 @@ class Postgres:
         parts: dict[str, Any] = {"username": OWNER, "password": PASSWORD, "host": "127.0.0.1", "port": self.port}
         return URL.create("postgresql+psycopg", database=database, **(parts | changes))
 
-    def create(self) -> str:
-        """Make an empty database and return its name."""
+    def create(self, encoding: str | None = None) -> str:
+        """Make an empty database and return its name; one of another encoding has no clock of its own."""
         name = f"store_{uuid.uuid4().hex[:12]}"
-        self._admin("CREATE DATABASE {} TEMPLATE {}", sql.Identifier(name), sql.Identifier(TEMPLATE))
+        if encoding is None:
+            self._admin("CREATE DATABASE {} TEMPLATE {}", sql.Identifier(name), sql.Identifier(TEMPLATE))
+        else:
+            parts = (sql.Identifier(name), sql.Identifier(OWNER), sql.Literal(encoding))
+            self._admin("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {}", *parts)
         return name
 
     def drop(self, name: str) -> None:
@@ -139,7 +143,12 @@ class Postgres:
 
     def set_clock(self, name: str, epoch: float | None) -> None:
         """Have the clock of a database stand still at a moment; None lets it go."""
-        self._run(name, "UPDATE testing.clock SET epoch = {}", sql.Literal(epoch))
+        self.run(name, "UPDATE testing.clock SET epoch = {}", sql.Literal(epoch))
+
+    def run(self, name: str, statement: str, *parts: sql.Composable) -> None:
+        """Run a statement as the server's owner."""
+        with self._connect(name) as connection:
+            connection.execute(sql.SQL(statement).format(*parts))
 
     def rows(self, name: str, query: str) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
@@ -182,11 +191,7 @@ class Postgres:
         )
 
     def _admin(self, statement: str, *parts: sql.Composable) -> None:
-        self._run("postgres", statement, *parts)
-
-    def _run(self, database: str, statement: str, *parts: sql.Composable) -> None:
-        with self._connect(database) as connection:
-            connection.execute(sql.SQL(statement).format(*parts))
+        self.run("postgres", statement, *parts)
 
 
 class SharedClock(FakeClock):
