@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections import Counter
 from itertools import pairwise
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.engine.state import QueryState
 
 DONE = envelope({"state": "success", "resultJson": '{"resultObject": {"ok": 1}}', "creditsConsumed": 4})
 EMPTY = envelope({"state": "success", "resultJson": "{}"})
@@ -426,8 +426,9 @@ def test_while_nothing_is_pending_watching_is_one_query_every_two_seconds_and_no
     asked: list[str] = []
     for name in ("changed_since", "take_over", "is_busy", "revision"):
         monkeypatch.setattr(engine.store, name, told(asked, name, getattr(engine.store, name)))
-    query = engine.query("default")
-    until(lambda: not query.is_loading)
+    states: list[QueryState] = []
+    end = engine.subscribe("default", states.append)
+    until(lambda: states and not states[-1].is_loading)
     for _ in range(4):  # the rounds of a new engine and of a new watcher
         until(lambda: clock.alarms)
         advance(engine, clock, 2.0)
@@ -440,8 +441,7 @@ def test_while_nothing_is_pending_watching_is_one_query_every_two_seconds_and_no
         until(lambda: asked and clock.alarms)
         assert asked == ["changed_since"], number
 
-    del query
-    gc.collect()
+    end()
     advance(engine, clock, 2)
     until(lambda: not clock.alarms)
 
