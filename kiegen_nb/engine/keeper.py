@@ -14,6 +14,7 @@ from kiegen_nb.tasks import Activity
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.journal import Journal
+    from kiegen_nb.engine.limits import Limits
     from kiegen_nb.engine.query import QueryHub
     from kiegen_nb.engine.store import Store
     from kiegen_nb.engine.transitions import Event
@@ -29,6 +30,7 @@ class Host(Protocol):
 
     clock: Clock
     store: Store
+    limits: Limits
     hub: QueryHub
     journal: Journal
 
@@ -101,6 +103,7 @@ class Keeper:
             note("lease.taken", task.id)
             host.remember(task, "followed")
             if task.activity is Activity.SUBMITTING:
+                await asyncio.wrap_future(host.limits.end_slots_of(task.id))
                 await host.dispatch(task.id, Unconfirmed(as_datetime(host.clock.time()), LOST_PROCESS))
             elif task.activity is Activity.SAVING:
                 host.save(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, or_, select, update
@@ -12,14 +13,24 @@ from kiegen_nb.engine.budget import Budget, halved, reserve
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.database import Database
 
 _SLOT_LOST = 120.0  # seconds after which a create that never ended counts as ended: its process is dead
+_TASK_DIGITS = 24  # how much of a slot's name says what task it is for
 _c = schema.creates.c
 _l = schema.looks.c
+
+
+def slot_of(task_id: str) -> str:
+    """Return a new name for a slot, which says what task it is for."""
+    return f"{task_id[:_TASK_DIGITS]}{uuid.uuid4().hex[_TASK_DIGITS:]}"
+
+
+def _slots_of(task_id: str) -> ColumnElement[bool]:
+    return and_(_c.id.startswith(task_id[:_TASK_DIGITS]), _c.ended_at.is_(None))
 
 
 class Limits:
@@ -72,13 +83,20 @@ class Limits:
 
     # Writing: on the database's writer thread; the futures end after the commit.
 
-    def take_slot(self, slot_id: str) -> Future[float]:
-        """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free."""
+    def take_slot(self, slot_id: str, task_id: str | None = None) -> Future[float]:
+        """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free.
+
+        Args:
+            slot_id: its name.
+            task_id: what it is for, if it is called as `slot_of` says; a dead process may have left one for the same.
+        """
 
         def work(connection: Connection) -> float:
             now = self._database.time(connection, self._clock)
             mine = _c.account == self._account
             over = or_(_c.ended_at < now - self.window, _c.started_at < now - _SLOT_LOST)
+            if task_id is not None:
+                over = or_(over, and_(_slots_of(task_id), _c.id != slot_id))
             connection.execute(schema.creates.delete().where(and_(mine, over)))
             others = and_(mine, _c.id != slot_id)  # it is here already where only the answer to a commit was lost
             busy = connection.execute(select(_c.ended_at).where(others)).scalars().all()
@@ -101,6 +119,16 @@ class Limits:
                 connection.execute(update(schema.creates).where(mine).values(ended_at=ended))
             else:
                 connection.execute(schema.creates.delete().where(mine))
+
+        return self._database.write(work)
+
+    def end_slots_of(self, task_id: str) -> Future[None]:
+        """Say that the create of a task has ended with its process, now at the latest."""
+
+        def work(connection: Connection) -> None:
+            ended = self._database.time(connection, self._clock)
+            mine = and_(_c.account == self._account, _slots_of(task_id))
+            connection.execute(update(schema.creates).where(mine).values(ended_at=ended))
 
         return self._database.write(work)
 
