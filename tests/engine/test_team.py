@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url
 
+from tests.conftest import until
 from tests.engine.test_kernels import made
-from tests.support.fake_kie import until
 from tests.support.kernel_process import Job, Kernel
 from tests.support.worlds import account_of
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+PATIENCE = 120.0
 SPEED = 10
 OPTIONS: dict[str, Any] = {"create_window": 10 / SPEED, "look_limit": 9 * SPEED, "poll_interval": 3 / SPEED}
 KERNELS, KERNELS_FULL = 3, 8
 TASKS = 100
-BETWEEN_DEATHS = (50, 80)
+BETWEEN_DEATHS = (30, 60)
 """Creates between two deaths: twenty go out in a second, so that these are some seconds."""
 IN_FLIGHT = 16
 """Creates one kernel sends at a time: what its death can leave in doubt."""
@@ -137,10 +138,9 @@ def test_many_kernels_some_killed_and_the_server_restarted_lose_nothing_and_pay_
 
     team = Team(start, size)
     deaths = list(_deaths(random, every))
-    restart_at = every // 2
-    for moment in sorted([*deaths, restart_at]):
-        until(lambda moment=moment: sandbox.creates >= moment)  # type: ignore[misc]  # bound here
-        if moment == restart_at:
+    for moment, is_restart in sorted([*((death, False) for death in deaths), (every // 2, True)]):
+        wait_for_creates(sandbox, moment)
+        if is_restart:
             postgres.pause()
             postgres.resume()
         else:
@@ -155,9 +155,8 @@ def test_many_kernels_some_killed_and_the_server_restarted_lose_nothing_and_pay_
     head = "kernels  tasks  creates  429s  busiest  killed  restarts  taken over  in doubt  seconds"
     row = (size, every, stats["creates"], stats["rate_limited"], stats["busiest_creates"], len(team.dead), 1)
     figures = (*row, len(taken), len(unknown), round(seconds))
-    table = f"{head}\n" + "  ".join(
-        f"{value:>{len(name)}}" for name, value in zip(_columns(head), figures, strict=True)
-    )
+    cells = (f"{value:>{len(name)}}" for name, value in zip(_columns(head), figures, strict=True))
+    table = f"{head}\n{'  '.join(cells)}"
     with capsys.disabled():
         print(f"\n{table}\n--seed {seed}")  # noqa: T201 - the figures are what the test is for
 
@@ -184,13 +183,17 @@ def test_many_kernels_some_killed_and_the_server_restarted_lose_nothing_and_pay_
     assert [kernel.errors for kernel in team.alive] == [""] * size
 
 
+def wait_for_creates(sandbox: Sandbox, number: int) -> None:
+    until(lambda: sandbox.creates >= number, PATIENCE)
+
+
 def _columns(head: str) -> list[str]:
     return [name for name in head.split("  ") if name]
 
 
 def _deaths(random: Random, every: int) -> Iterator[int]:
-    """Yield the numbers of creates after which a kernel dies; the last hundred of all are left alone."""
+    """Yield the numbers of creates after which a kernel dies; the last fifty of all are left alone."""
     moment = random.randint(*BETWEEN_DEATHS)
-    while moment < every - TASKS:
+    while moment < every - TASKS // 2:
         yield moment
         moment += random.randint(*BETWEEN_DEATHS)

@@ -1,7 +1,7 @@
 """A kernel in miniature: a process with a session that does what it is told and writes its log to a file.
 
-Its words are ``ask N`` (the first N prompts), ``watch N`` (until the gallery shows so many), ``resume`` and ``wait``; it
-answers each with a line of JSON. The end of its input ends it.
+Its words are ``ask N`` (the first N prompts), ``watch N`` (until the gallery shows so many), ``resume`` and ``wait``;
+it answers each with a line of JSON. The end of its input ends it.
 """
 
 from __future__ import annotations
