@@ -509,11 +509,11 @@ def test_a_request_that_stood_in_the_line_for_long_looks_at_its_uploads_again(
     take = session._engine.limits.take_slot
     waited: list[str] = []
 
-    def after_a_day(slot: str) -> Any:
+    def after_a_day(slot: str, task_id: str) -> Any:
         if not waited:
             waited.append(slot)
             expire(clock, tmp_path)
-        return take(slot)
+        return take(slot, task_id)
 
     monkeypatch.setattr(session._engine.limits, "take_slot", after_a_day)
     assert session.submit(veo3("it runs", images=[upload])).result(PATIENCE).status is TaskStatus.SUCCESS
