@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import SecretStr
 
+from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.loop import awaited
 from kiegen_nb.engine.query import query_keys
+from kiegen_nb.engine.store import user_name
 from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
@@ -50,7 +52,7 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
         base_url: another service address; else ``KIEGEN_BASE_URL``, else ``https://api.kie.ai``.
         upload_url: another upload address; else ``KIEGEN_UPLOAD_URL``.
         database_url: the task store, a path or an SQLAlchemy URL; else ``KIEGEN_DATABASE_URL``, else a file in the
-            user's data folder.
+            user's data folder. Kernels on several hosts share a PostgreSQL, ``postgresql://user:password@host/name``.
         output_dir: where results are saved; else ``KIEGEN_OUTPUT_DIR``, else ``./kiegen_output``.
         embed: write into each PNG file how it was made, for `params_from` and other programs; else ``KIEGEN_EMBED``,
             else no: files are kept as they came, byte for byte.
@@ -240,18 +242,19 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
         self._check_open()
         return self._engine.query(checked_prompt_id(prompt_id))
 
-    def history(self, prompt_id: str | None = None) -> tuple[GenerationTask, ...]:
+    def history(self, prompt_id: str | None = None, *, user: str | None = None) -> tuple[GenerationTask, ...]:
         """Return this account's tasks as the store has them now, newest first, without asking the service.
 
         Args:
             prompt_id: only this group; None for all of them.
+            user: only what this user asked for, such as ``session.user``; None for everybody on a shared store.
 
         Raises:
             StoreError: the task store could not be read.
         """
         self._check_open()
-        store = self._engine.store
-        return tuple(store.every() if prompt_id is None else store.by_prompt(checked_prompt_id(prompt_id)))
+        prompt_id = None if prompt_id is None else checked_prompt_id(prompt_id)
+        return tuple(self._engine.store.every(prompt_id, user))
 
     def invalidate(self, key: tuple[str, ...]) -> None:
         """Have every query under a key read its tasks again.
@@ -329,7 +332,8 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
         """
         self._check_open()
         client, engine = self._client, self._engine
-        found = await awaited(engine.thread.submit(fetch(client.get, engine.clock.sleep, slugs, engine.today())))
+        today = as_datetime(engine.clock.time()).date().isoformat()
+        found = await awaited(engine.thread.submit(fetch(client.get, engine.clock.sleep, slugs, today)))
         await awaited(engine.store.keep_document(_CATALOGUE, json.dumps(found)))
         catalogue.use(found)
         return catalogue
@@ -343,6 +347,11 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
     def account(self) -> str:
         """The account's name: service host and a short hash of the key."""
         return self._engine.service.account
+
+    @property
+    def user(self) -> str:
+        """The name under which this process's tasks are stored: JupyterHub's, else the system's."""
+        return user_name()
 
     @property
     def output_dir(self) -> Path:

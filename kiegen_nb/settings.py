@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, validation_alias="KIE_API_KEY")
     base_url: str | None = None
     upload_url: str | None = None
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)  # it may hold a password
     output_dir: Path = Path("kiegen_output")
     embed: bool = False
     poll_interval: float = Field(default=3.0, gt=0)

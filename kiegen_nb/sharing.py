@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import platform
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from kiegen_nb.engine.database import Database, store_url
+from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.engine import Engine
+from kiegen_nb.engine.location import store_url
 from kiegen_nb.errors import MissingKey
 from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
 from kiegen_nb.launcher import sandbox_url, stop_sandbox
@@ -95,7 +98,9 @@ def _find_or_make(settings: Settings, *, sandbox: bool | None) -> Shared:
     if use_sandbox:
         store_file = Path(url.database or "") if url.get_backend_name() == "sqlite" else default
         sandbox_file = store_file.with_name(f"{store_file.stem}-server.sqlite3")
-        key, base_url, account = SecretStr(SANDBOX_KEY), sandbox_url(sandbox_file), _SANDBOX_ACCOUNT
+        is_shared = url.get_backend_name() != "sqlite"
+        account = _own_sandbox(sandbox_file) if is_shared else _SANDBOX_ACCOUNT
+        key, base_url = SecretStr(SANDBOX_KEY), sandbox_url(sandbox_file)
     else:
         base_url = settings.base_url or KIE_BASE_URL
         if settings.api_key is None and not is_loopback(base_url):
@@ -115,6 +120,12 @@ def _find_or_make(settings: Settings, *, sandbox: bool | None) -> Shared:
     )
     shared = _engines[name] = Shared(name, engine, service, sandbox_file)
     return shared
+
+
+def _own_sandbox(sandbox_file: Path) -> str:
+    # Every machine has a sandbox of its own, which knows nothing of the others' tasks.
+    place = hashlib.sha256(f"{platform.node()}\n{sandbox_file.absolute()}".encode()).hexdigest()
+    return f"{_SANDBOX_ACCOUNT}:{place[:12]}"
 
 
 @atexit.register

@@ -166,6 +166,7 @@ class GenerationTask(_Record):
         parent_id: the task this one follows up, if any.
         rating: 1 to 5, as somebody judged it; None while nobody has.
         comment: what somebody wrote about it, None while nobody has.
+        user: who asked for it first: JupyterHub's name for them, else the system's.
     """
 
     id: str
@@ -193,6 +194,7 @@ class GenerationTask(_Record):
     parent_id: str | None = None
     rating: int | None = None
     comment: str | None = None
+    user: str | None = None
 
     @property
     def prompt(self) -> str:

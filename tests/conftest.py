@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.support.postgres import Postgres
+
 FAKE_KEY = "test-key-4711-must-never-be-seen"
 
 
@@ -28,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kiegen_nb")
     group.addoption("--full", action="store_true", help="repeat the random tests more often: some minutes longer")
     group.addoption("--seed", type=int, help="repeat the random tests of a run that printed this number")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests marked ``stores`` on each kind of store."""
+    if "backend" in metafunc.fixturenames and metafunc.definition.get_closest_marker("stores"):
+        metafunc.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -103,16 +111,42 @@ def sandbox() -> Iterator[Sandbox]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for all tests; each has a database of its own."""
+    server = pytest.importorskip("tests.support.postgres").started()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def make_session(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Session]]:
-    """Makes sessions on the sandbox, with a store in the test's own folder; closes them at the end."""
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of store a test is about: SQLite, unless its marker ``stores`` says both."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def location(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the test's own store is: a path or an address."""
+    if backend == "sqlite":
+        yield str(tmp_path / "store.sqlite3")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.create()
+    yield server.url(name).render_as_string(hide_password=False)
+    server.drop(name)
+
+
+@pytest.fixture
+def make_session(sandbox: Sandbox, location: str, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    """Makes sessions on the sandbox, with a store of the test's own; closes them at the end."""
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> Session:
             defaults: dict[str, Any] = {
                 "api_key": FAKE_KEY,
                 "base_url": sandbox.url,
-                "database_url": tmp_path / "store.sqlite3",
+                "database_url": location,
                 "output_dir": tmp_path / "output",
                 "poll_interval": 0.05,
             }

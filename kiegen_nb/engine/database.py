@@ -1,85 +1,99 @@
-"""Opening the store's database: SQLite in WAL mode, or PostgreSQL, with one writer thread per process."""
+"""The store's database: SQLite in WAL mode, or PostgreSQL, with one writer thread per process."""
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, update
+from sqlalchemy import Connection, Engine, Float, cast, create_engine, event, extract, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from kiegen_nb.engine import schema
+from kiegen_nb.engine.location import check_folder, shown, store_url
 from kiegen_nb.engine.loop import fail, fulfil
-from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder, StoreTooNew
+from kiegen_nb.engine.trouble import NO_DRIVER, cannot_open, cannot_read, cannot_write, connection_lost
+from kiegen_nb.errors import SessionClosed, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import URL
+    from kiegen_nb.engine.clock import Clock
 
 T = TypeVar("T")
+_Write = tuple["Callable[[Connection], Any]", Future[Any]]
 BUSY_TIMEOUT = 30.0  # seconds a writer waits for another kernel's transaction
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
-    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone"},
+OPENING = (0.2, 0.4, 0.8)  # seconds between tries to reach a server that is perhaps just being started again
+RECONNECTING = (0.1, 0.2, 0.4, 0.8, *[1.0] * 12)  # the same for one that was there before
+_CONNECT_ARGUMENTS = {
+    "connect_timeout": 5,
+    # A server whose machine vanished is noticed within half a minute.
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "application_name": "kiegen_nb",
+}
+# A kernel that is stopped in the middle of a transaction must not stop all others.
+_CONNECTION_SETTINGS = (
+    f"SET lock_timeout = '{BUSY_TIMEOUT:.0f}s'",
+    f"SET idle_in_transaction_session_timeout = '{BUSY_TIMEOUT:.0f}s'",
 )
-
-
-_NEXT_REVISION = (
-    update(schema.meta)
-    .where(schema.meta.c.name == "revision")
-    .values(value=schema.meta.c.value + 1)
-    .returning(schema.meta.c.value)
-)
+_TIME = cast(extract("epoch", func.clock_timestamp()), Float)
+_UP_SINCE = cast(extract("epoch", func.pg_postmaster_start_time()), Float)
+_ADVANCE = update(schema.meta).where(schema.meta.c.name == "revision").values(value=schema.meta.c.value + 1)
+_NEXT_REVISION = _ADVANCE.returning(schema.meta.c.value)
+_NEXT_REVISION_AND_TIME = _ADVANCE.returning(schema.meta.c.value, _TIME)
 
 
 class Database:
     """A store's database: short reads from any thread, writes on one thread, several to a transaction.
 
     Every write transaction has a number of its own, the revision: it is one more than the last one's, whoever wrote.
+    A server that goes away is waited for some seconds, by reads and writes alike.
 
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
+
+    Raises:
+        StoreError: it cannot be opened; the message says why and what to do, without a password.
+        StoreTooNew: a newer version of this package wrote it.
     """
 
     def __init__(self, location: str) -> None:
         self.url = store_url(location)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            _check_folder(Path(self.url.database or ""))
-        try:
-            self._readers = self._engine(begin="BEGIN")
-            self._writer = self._engine(begin="BEGIN IMMEDIATE")
-            try:
-                with self._writer.begin() as connection:
-                    _migrate(connection)
-            except BaseException:
-                self._writer.dispose()
-                raise
-        except SQLAlchemyError as error:
-            raise StoreError(
-                f"The task store {self.name} cannot be opened: {_cause(error)}. "
-                "Check KIEGEN_DATABASE_URL and that the folder is writable; nothing was sent.",
-            ) from None
-        self._queue: queue.SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._is_down = False  # a server that was waited for in vain is not waited for again until it answers
+        if self.is_sqlite:
+            check_folder(Path(self.url.database or ""))
+        try:
+            self._readers = self._engine(begin="BEGIN") if self.is_sqlite else self._reading_engine()
+            self._writer = self._engine(begin="BEGIN IMMEDIATE") if self.is_sqlite else self._writing_engine()
+        except ImportError:
+            raise StoreError(NO_DRIVER) from None
+        try:
+            self._open()
+        except SQLAlchemyError as error:
+            self._writer.dispose()
+            raise cannot_open(error, self.url) from None
+        except StoreError:
+            self._writer.dispose()
+            raise
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="kiegen-store", daemon=True)
         self._thread.start()
 
     @property
     def name(self) -> str:
         """The database's address without a password."""
-        return self.url.render_as_string(hide_password=True)
+        return shown(self.url)
 
     def _engine(self, *, begin: str) -> Engine:
-        if not self.is_sqlite:
-            return create_engine(self.url, pool_pre_ping=True)
         engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
 
         @event.listens_for(engine, "connect")
@@ -94,21 +108,73 @@ class Database:
 
         return engine
 
+    def _reading_engine(self) -> Engine:
+        # A server has a hundred connections for all kernels: each keeps one for reading and one for writing.
+        return self._server_engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=9)
+
+    def _writing_engine(self) -> Engine:
+        return self._server_engine(isolation_level="READ COMMITTED", pool_size=1, max_overflow=0)
+
+    def _server_engine(self, **options: Any) -> Engine:
+        arguments = {name: value for name, value in _CONNECT_ARGUMENTS.items() if name not in self.url.query}
+        engine = create_engine(self.url, pool_pre_ping=True, connect_args=arguments, **options)
+
+        @event.listens_for(engine, "connect")
+        def _connect(connection: Any, _record: object) -> None:
+            for setting in _CONNECTION_SETTINGS:
+                connection.execute(setting)
+            connection.commit()
+
+        return engine
+
+    def _open(self) -> None:
+        for wait in (*OPENING, None):
+            try:
+                with self._writer.begin() as connection:
+                    schema.migrate(connection)
+            except DBAPIError as error:
+                if wait is None or not connection_lost(error):
+                    raise
+                self._closed.wait(wait)
+            else:
+                return
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection for a short read, on any thread."""
-        with self._readers.connect() as connection:
+        """Give a connection for a short read, on any thread.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        try:
+            with self._connect() as connection:
+                try:
+                    yield connection
+                finally:
+                    if self._closed.is_set():
+                        connection.detach()  # back in a pool that is gone, it would never be closed
+        except SQLAlchemyError as error:
+            raise cannot_read(error, self.url) from None
+
+    def _connect(self) -> Connection:
+        for wait in self._waits():
             try:
-                yield connection
-            finally:
-                if self._closed.is_set():
-                    connection.detach()  # back in a pool that is gone, it would never be closed
+                connection = self._readers.connect()
+            except DBAPIError as error:
+                if not self._goes_on(error, wait):
+                    raise
+            else:
+                self._is_down = False
+                return connection
+        raise AssertionError  # the last wait ends it, one way or the other
 
     def write(self, work: Callable[[Connection], T]) -> Future[T]:
         """Run a function inside a write transaction on the writer thread.
 
         The future ends after the commit. An error undoes this function's changes only: where several share a
-        transaction, it is undone as a whole and each function runs again in one of its own.
+        transaction, it is undone as a whole and each function runs again in one of its own. A function also runs
+        again where a server's connection was lost; then its changes may be there already, as the answer to the commit
+        may be all that was lost.
         """
         future: Future[T] = Future()
         if self._closed.is_set():
@@ -122,13 +188,29 @@ class Database:
         """Return the revision of the write transaction a function runs in."""
         return int(connection.info["revision"])
 
+    def time(self, connection: Connection, clock: Clock) -> float:
+        """Return epoch seconds as every kernel on this store counts them: by the server's clock if there is a server.
+
+        Args:
+            connection: of a read, or of the write transaction a function runs in, which has one time for all of it.
+            clock: this machine's, as good as the others' where they all are this machine's.
+        """
+        if self.is_sqlite:
+            return clock.time()
+        known: float | None = connection.info.get("time")
+        return known if known is not None else float(connection.execute(select(_TIME)).scalar_one())
+
+    def up_since(self, connection: Connection) -> float:
+        """Return the epoch seconds since which leases could be renewed: a server's start, else always."""
+        return 0.0 if self.is_sqlite else float(connection.execute(select(_UP_SINCE)).scalar_one())
+
     def insert_ignore(self, table: Any) -> Any:
         """Return an INSERT that does nothing where a unique key is taken."""
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
         return insert(table).on_conflict_do_nothing()
 
     def close(self) -> None:
-        """Finish what is queued and release every connection."""
+        """Finish what is queued and release every connection; a server that is gone is not waited for."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -151,100 +233,50 @@ class Database:
             if last:
                 break
 
-    def _write_batch(self, batch: list[tuple[Callable[[Connection], Any], Future[Any]]]) -> None:
-        try:
-            with self._writer.begin() as connection:
-                # First of all, so that on PostgreSQL, too, one kernel writes at a time.
+    def _write_batch(self, batch: list[_Write]) -> None:
+        for wait in self._waits():
+            try:
+                values = self._transact(batch)
+            except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+                if self._goes_on(error, wait):
+                    continue
+                self._give_up(batch, error)
+            else:
+                self._is_down = False
+                for (_, future), value in zip(batch, values, strict=True):
+                    fulfil(future, value)
+            return
+
+    def _transact(self, batch: list[_Write]) -> list[Any]:
+        with self._writer.begin() as connection:
+            # First of all, so that on PostgreSQL, too, one kernel writes at a time.
+            if self.is_sqlite:
                 connection.info["revision"] = connection.execute(_NEXT_REVISION).scalar_one()
-                done = [(future, work(connection)) for work, future in batch]
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
-            if len(batch) == 1:
-                fail(batch[0][1], _friendly(error, self.name))
-                return
+            else:
+                revision, time = connection.execute(_NEXT_REVISION_AND_TIME).one()
+                connection.info.update(revision=revision, time=time)
+            return [work(connection) for work, _ in batch]
+
+    def _give_up(self, batch: list[_Write], error: Exception) -> None:
+        if len(batch) > 1 and not connection_lost(error):
             for one in batch:
                 self._write_batch([one])
-        else:
-            for future, value in done:
-                fulfil(future, value)
+            return
+        told = cannot_write(error, self.url) if isinstance(error, SQLAlchemyError) else error
+        for _, future in batch:
+            fail(future, told)
 
+    def _waits(self) -> Iterator[float | None]:
+        """Yield the seconds to wait after each try that finds no server; None after the last."""
+        if not self._is_down:
+            yield from RECONNECTING
+        yield None
 
-def store_url(location: str) -> URL:
-    """Return an SQLAlchemy URL for a URL or a path.
-
-    Raises:
-        StoreError: if it is neither.
-    """
-    if "://" not in location:
-        location = f"sqlite:///{Path(location).expanduser().absolute()}"
-    try:
-        url = make_url(location)
-    except ArgumentError:
-        raise StoreError(f"{location!r} is neither a path nor a database URL; nothing was sent.") from None
-    if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise StoreError(f"{url.get_backend_name()} is not supported; use SQLite or PostgreSQL. Nothing was sent.")
-    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise StoreError("A store in memory would forget paid tasks; give the path of a file.")
-    return url
-
-
-def _check_folder(file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"The store's folder {file.parent} cannot be made: {error.strerror}. Set KIEGEN_DATABASE_URL to a file in "
-            "a folder that can be written; nothing was sent.",
-        ) from None
-    kind = _file_system(file.parent)
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise StoreOnNetworkFolder(
-            f"{file.parent} is on a network file system ({kind}), where SQLite can lose paid tasks. Set "
-            "KIEGEN_DATABASE_URL to a local file, or to PostgreSQL (pip install 'kiegen_nb[postgres]').",
-        )
-
-
-def _file_system(folder: Path) -> str:
-    # Only Linux says it in a file; elsewhere local disks are the rule.
-    if not sys.platform.startswith("linux"):
-        return ""
-    best, kind = "", ""
-    target = str(folder.resolve())
-    for line in Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines():
-        _, mount, name, *_ = line.split(" ")
-        mount = mount.replace("\\040", " ")
-        inside = mount in {"/", target} or target.startswith(f"{mount}/")
-        if inside and len(mount) >= len(best):
-            best, kind = mount, name
-    return kind
-
-
-def _migrate(connection: Connection) -> None:
-    version = schema.meta.c.name == "schema"
-    schema.meta.create(connection, checkfirst=True)
-    found = connection.execute(select(schema.meta.c.value).where(version)).scalar()
-    if found is None:
-        schema.metadata.create_all(connection)
-        connection.execute(schema.meta.insert(), [{"name": "schema", "value": schema.SCHEMA_VERSION}])
-        connection.execute(schema.meta.insert(), [{"name": "revision", "value": 0}])
-    elif found < schema.SCHEMA_VERSION:
-        schema.metadata.create_all(connection)  # tables that are new; those that grew are altered
-        schema.upgrade(connection, found)
-        connection.execute(update(schema.meta).where(version).values(value=schema.SCHEMA_VERSION))
-    elif found > schema.SCHEMA_VERSION:
-        raise StoreTooNew(
-            f"This store has schema {found}, written by a newer kiegen_nb; this one knows {schema.SCHEMA_VERSION}. "
-            "Upgrade with pip install -U kiegen_nb, or set KIEGEN_DATABASE_URL to another file; nothing was sent.",
-        )
-
-
-def _cause(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error)
-
-
-def _friendly(error: Exception, name: str) -> Exception:
-    if isinstance(error, OperationalError):
-        return StoreError(
-            f"The task store {name} could not be written: {_cause(error)}. "
-            "Free disk space or stop what holds it, then run the cell again; nothing was sent without being stored.",
-        )
-    return error
+    def _goes_on(self, error: Exception, wait: float | None) -> bool:
+        """Wait if a server was lost and is to be waited for; return whether to try again."""
+        if not connection_lost(error):
+            return False
+        if wait is None:
+            self._is_down = True
+            return False
+        return not self._closed.wait(wait)

@@ -182,14 +182,15 @@ class Engine:
     def events(self, prompt_id: str | None) -> EventStream:
         """Return a stream of what happens from now on, in one group or in all."""
         self._check_open()
-        return self.journal.open(prompt_id)
+        stream = self.journal.open(prompt_id)
+        self.on_loop(self._keeper.stir)
+        return stream
 
     def health(self) -> Health:
         """Return what is going on, and what holds it back."""
         self._check_open()
-        return take_stock(
-            self.service, self._database.name, self.limits, self._poller, self.submitter, len(self._saving)
-        )
+        store, saving = self._database.name, len(self._saving)
+        return take_stock(self.service, store, self.limits, self._poller, self.submitter, saving)
 
     def invalidate(self, prompt_id: str | None) -> None:
         """Have a watched group (None: all of them) read again."""
@@ -202,18 +203,16 @@ class Engine:
     def query(self, prompt_id: str) -> TaskQuery:
         """Return a query on a prompt group."""
         self._check_open()
-        self.on_loop(self._probe_once)
-        return TaskQuery(prompt_id, self.hub, self.callbacks, self.refetch)
+        query = TaskQuery(prompt_id, self.hub, self.callbacks, self.refetch)
+        self.on_loop(self._begin_watching)
+        return query
 
     def subscribe(self, prompt_id: str, callback: Callable[[QueryState], object]) -> Callable[[], None]:
         """Call back on the display thread with a group's states, a few times a second at most."""
         self._check_open()
-        self.on_loop(self._probe_once)
-        return self.hub.subscribe(prompt_id, callback, self.display, pace=DISPLAY_PACE)
-
-    def today(self) -> str:
-        """Return the day, such as ``2026-11-22``, UTC."""
-        return as_datetime(self.clock.time()).date().isoformat()
+        unsubscribe = self.hub.subscribe(prompt_id, callback, self.display, pace=DISPLAY_PACE)
+        self.on_loop(self._begin_watching)
+        return unsubscribe
 
     def refetch(self, prompt_id: str) -> Future[tuple[GenerationTask, ...]]:
         """Read a group again and look at its pending tasks now."""
@@ -382,7 +381,8 @@ class Engine:
         await asyncio.gather(*looks)
         return await self.hub.load(prompt_id)
 
-    def _probe_once(self) -> None:
+    def _begin_watching(self) -> None:
+        self._keeper.stir()
         if self.hub.credits is None:
             self.thread.spawn(self._probe())
 

@@ -163,6 +163,11 @@ class Journal:
                 stream.close()
         return stream
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody holds a stream."""
+        return bool(self._streams)
+
     def tell(self, event: TaskEvent) -> None:
         """Give every stream an event."""
         if not self._streams:

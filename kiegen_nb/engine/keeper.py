@@ -13,11 +13,14 @@ from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
+    from kiegen_nb.engine.journal import Journal
+    from kiegen_nb.engine.limits import Limits
+    from kiegen_nb.engine.query import QueryHub
     from kiegen_nb.engine.store import Store
     from kiegen_nb.engine.transitions import Event
     from kiegen_nb.tasks import GenerationTask
 
-FOLLOW_SECONDS = 2.0  # between two looks at the store while any kernel works on it
+FOLLOW_SECONDS = 2.0  # between two looks at the store while any kernel works on it, or somebody watches
 _BURST = 0.05  # seconds in which several submissions are one round, not one each
 LOST_PROCESS = "The process that sent it ended before an answer came."
 
@@ -27,6 +30,9 @@ class Host(Protocol):
 
     clock: Clock
     store: Store
+    limits: Limits
+    hub: QueryHub
+    journal: Journal
 
     @property
     def busy_with(self) -> frozenset[str]:
@@ -55,6 +61,8 @@ class Host(Protocol):
 class Keeper:
     """One round every two seconds while any kernel has something to do; none while nothing is pending.
 
+    While nothing is pending but somebody watches, one look at the store instead: another kernel may begin something.
+
     Args:
         host: the engine.
     """
@@ -62,7 +70,7 @@ class Keeper:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._stirred = asyncio.Event()
-        self._revision = 0
+        self._revision: int | None = None
 
     def stir(self) -> None:
         """Have a round soon."""
@@ -70,26 +78,32 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep, for ever."""
-        self._revision = await asyncio.to_thread(self._host.store.revision)
+        busy = True
         while True:
+            was_stirred = self._stirred.is_set()
             self._stirred.clear()
             try:
-                busy = await self._round()
+                if busy or was_stirred or await self._follow():
+                    busy = await self._round()
             except KiegenError as error:
                 note("store.trouble", message=str(error))
                 busy = True
-            await self._host.clock.wait(self._stirred, FOLLOW_SECONDS if busy else None)
+            looks_again = busy or self._host.hub.is_watched or self._host.journal.is_open
+            await self._host.clock.wait(self._stirred, FOLLOW_SECONDS if looks_again else None)
             if self._stirred.is_set():
                 await self._host.clock.sleep(_BURST)
 
     async def _round(self) -> bool:
         host = self._host
+        if self._revision is None:
+            self._revision = await asyncio.to_thread(host.store.revision)
         for task in await asyncio.wrap_future(host.store.take_over()):
             if task.id in host.sending:
                 continue  # ours after all: this machine slept past its own lease
             note("lease.taken", task.id)
             host.remember(task, "followed")
             if task.activity is Activity.SUBMITTING:
+                await asyncio.wrap_future(host.limits.end_slots_of(task.id))
                 await host.dispatch(task.id, Unconfirmed(as_datetime(host.clock.time()), LOST_PROCESS))
             elif task.activity is Activity.SAVING:
                 host.save(task)
@@ -97,10 +111,16 @@ class Keeper:
                 await host.watch(task)
         # Asked first: whatever is committed after this is found by the next round, or by the reading below.
         busy = await asyncio.to_thread(host.store.is_busy)
-        self._revision, changed, deleted = await asyncio.to_thread(host.store.changed_since, self._revision)
+        await self._follow()
+        return busy
+
+    async def _follow(self) -> bool:
+        """Take in what other kernels changed; return whether there was anything."""
+        host = self._host
+        self._revision, changed, deleted = await asyncio.to_thread(host.store.changed_since, self._revision or 0)
         for task in deleted:
             host.forget(task)
         for task in changed:
             if task.id not in host.busy_with:
                 host.remember(task, "followed")
-        return busy
+        return bool(changed or deleted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, or_, select, update
@@ -12,14 +13,24 @@ from kiegen_nb.engine.budget import Budget, halved, reserve
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from kiegen_nb.engine.clock import Clock
     from kiegen_nb.engine.database import Database
 
 _SLOT_LOST = 120.0  # seconds after which a create that never ended counts as ended: its process is dead
+_TASK_DIGITS = 24  # how much of a slot's name says what task it is for
 _c = schema.creates.c
 _l = schema.looks.c
+
+
+def slot_of(task_id: str) -> str:
+    """Return a new name for a slot, which says what task it is for."""
+    return f"{task_id[:_TASK_DIGITS]}{uuid.uuid4().hex[_TASK_DIGITS:]}"
+
+
+def _slots_of(task_id: str) -> ColumnElement[bool]:
+    return and_(_c.id.startswith(task_id[:_TASK_DIGITS]), _c.ended_at.is_(None))
 
 
 class Limits:
@@ -55,8 +66,9 @@ class Limits:
 
     def creates_in_window(self) -> int:
         """Return how many creates are going on or ended within the window, of every kernel."""
-        recent = or_(_c.ended_at.is_(None), _c.ended_at > self._clock.time() - self.window)
         with self._database.read() as connection:
+            since = self._database.time(connection, self._clock) - self.window
+            recent = or_(_c.ended_at.is_(None), _c.ended_at > since)
             query = select(func.count()).select_from(schema.creates).where(_c.account == self._account, recent)
             return connection.execute(query).scalar_one()
 
@@ -66,22 +78,31 @@ class Limits:
             return None
         with self._database.read() as connection:
             budget = self._budget(connection)
-        return self.looks if budget is None else budget.rate_now(self._clock.time(), self.looks)
+            now = self._database.time(connection, self._clock)
+        return self.looks if budget is None else budget.rate_now(now, self.looks)
 
     # Writing: on the database's writer thread; the futures end after the commit.
 
-    def take_slot(self, slot_id: str) -> Future[float]:
-        """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free."""
+    def take_slot(self, slot_id: str, task_id: str | None = None) -> Future[float]:
+        """Take one of the account's slots for a create; return 0.0, or the seconds until one may be free.
+
+        Args:
+            slot_id: its name.
+            task_id: what it is for, if it is called as `slot_of` says; a dead process may have left one for the same.
+        """
 
         def work(connection: Connection) -> float:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             mine = _c.account == self._account
             over = or_(_c.ended_at < now - self.window, _c.started_at < now - _SLOT_LOST)
+            if task_id is not None:
+                over = or_(over, and_(_slots_of(task_id), _c.id != slot_id))
             connection.execute(schema.creates.delete().where(and_(mine, over)))
-            busy = connection.execute(select(_c.ended_at).where(mine)).scalars().all()
+            others = and_(mine, _c.id != slot_id)  # it is here already where only the answer to a commit was lost
+            busy = connection.execute(select(_c.ended_at).where(others)).scalars().all()
             if self.creates is None or len(busy) < self.creates:
                 row = {"id": slot_id, "account": self._account, "started_at": now}
-                connection.execute(schema.creates.insert().values(row))
+                connection.execute(self._database.insert_ignore(schema.creates).values(row))
                 return 0.0
             ends = sorted(now if end is None else end for end in busy)
             return max(ends[len(busy) - self.creates] + self.window - now, 0.05)
@@ -94,22 +115,34 @@ class Limits:
         def work(connection: Connection) -> None:
             mine = _c.id == slot_id
             if used:
-                connection.execute(update(schema.creates).where(mine).values(ended_at=self._clock.time()))
+                ended = self._database.time(connection, self._clock)
+                connection.execute(update(schema.creates).where(mine).values(ended_at=ended))
             else:
                 connection.execute(schema.creates.delete().where(mine))
 
         return self._database.write(work)
 
+    def end_slots_of(self, task_id: str) -> Future[None]:
+        """Say that the create of a task has ended with its process, now at the latest."""
+
+        def work(connection: Connection) -> None:
+            ended = self._database.time(connection, self._clock)
+            mine = and_(_c.account == self._account, _slots_of(task_id))
+            connection.execute(update(schema.creates).where(mine).values(ended_at=ended))
+
+        return self._database.write(work)
+
     def reserve_looks(self, count: int) -> Future[tuple[float, ...]]:
-        """Reserve the account's next looks; return their moments, epoch seconds."""
+        """Reserve the account's next looks; return their moments, epoch seconds by this machine's clock."""
 
         def work(connection: Connection) -> tuple[float, ...]:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             if self.looks is None:
-                return (now,) * count
+                return (self._clock.time(),) * count
             after, moments = reserve(self._known(connection, now, self.looks), now, count, self.looks)
             self._keep(connection, after)
-            return moments
+            ahead = self._clock.time() - now  # of the store's clock
+            return tuple(moment + ahead for moment in moments)
 
         return self._database.write(work)
 
@@ -117,7 +150,7 @@ class Limits:
         """Slow every kernel's looks down after a 429; return the new looks per second."""
 
         def work(connection: Connection) -> float | None:
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             if self.looks is None:
                 return None
             after = halved(self._known(connection, now, self.looks), now, self.looks)
@@ -130,7 +163,7 @@ class Limits:
         return self._budget(connection) or Budget(rate=limit, rate_at=now)
 
     def _budget(self, connection: Connection) -> Budget | None:
-        query = select(_l.rate, _l.rate_at, _l.next_at).where(_l.account == self._account).with_for_update()
+        query = select(_l.rate, _l.rate_at, _l.next_at).where(_l.account == self._account)
         row = connection.execute(query).one_or_none()
         return None if row is None else Budget(*row)
 

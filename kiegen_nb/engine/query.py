@@ -143,6 +143,11 @@ class QueryHub:
         self._on_loop(add)
         return lambda: self._on_loop(remove)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether any group has a subscriber."""
+        return any(group.subscribers for group in self._groups.values())
+
     def publish(self, task: GenerationTask) -> None:
         """Take in a changed task."""
         group = self._groups.get(task.prompt_id)

@@ -17,15 +17,47 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
+    func,
+    select,
+    text,
+    update,
 )
 
+from kiegen_nb.errors import StoreError, StoreTooNew
 from kiegen_nb.tasks import Asset, GenerationTask
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection, Dialect, RowMapping
+    from sqlalchemy.types import TypeEngine
 
 SCHEMA_VERSION = 4
+_MIGRATION_LOCK = 5_274_139_462  # any number nobody else locks in the same database
+
+
+class Words(TypeDecorator[str]):
+    """A text as a user or a service wrote it, which the store must never refuse.
+
+    No database takes half a character, and PostgreSQL no NUL; it would hold to a length, too, as SQLite does not.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the column's type."""
+        is_plain = dialect.name == "postgresql" or getattr(self.impl_instance, "length", None) is None
+        return dialect.type_descriptor(Text() if is_plain else self.impl_instance)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text as it is stored and looked for."""
+        if value is None:
+            return None
+        if not value.isascii():
+            value = value.encode("utf-8", "replace").decode()
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if dialect.name == "postgresql" else value
+
 
 metadata = MetaData()
 
@@ -41,37 +73,37 @@ tasks = Table(
     "tasks",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("account", String(200), nullable=False),
-    Column("user", String(200), nullable=False),
-    Column("prompt_id", String(200), nullable=False),
+    Column("account", Words(200), nullable=False),
+    Column("user", Words(200), nullable=False),
+    Column("prompt_id", Words(200), nullable=False),
     Column("identity", String(64), nullable=False),
     Column("repeat", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("service", String(20), nullable=False),
-    Column("model", String(40), nullable=False),
-    Column("api_model", String(200), nullable=False),
+    Column("service", Words(20), nullable=False),
+    Column("model", Words(40), nullable=False),
+    Column("api_model", Words(200), nullable=False),
     Column("status", String(10), nullable=False),
-    Column("state", String(100)),
+    Column("state", Words(100)),
     Column("activity", String(12)),
-    Column("external_task_id", String(200)),
-    Column("provider_params", Text, nullable=False),
-    Column("result_json", Text),
-    Column("fail_code", String(100)),
-    Column("fail_msg", Text),
-    Column("note", Text),
+    Column("external_task_id", Words(200)),
+    Column("provider_params", Words(), nullable=False),
+    Column("result_json", Words()),
+    Column("fail_code", Words(100)),
+    Column("fail_msg", Words()),
+    Column("note", Words()),
     Column("created_at", Float, nullable=False),
     Column("submitted_at", Float),
     Column("completed_at", Float),
-    Column("assets", Text, nullable=False),
+    Column("assets", Words(), nullable=False),
     Column("credits_consumed", Float),
     Column("parent_id", String(32)),
     Column("took", Float),
-    Column("lease_owner", String(200)),
+    Column("lease_owner", Words(200)),
     Column("lease_until", Float),
     Column("revision", Integer, nullable=False),
     Column("deleted_at", Float),  # out of every gallery; an identical request still finds it, and brings it back
     Column("rating", Integer),
-    Column("comment", Text),
+    Column("comment", Words()),
     # An identical request is found, not sent again; `attempt` counts the times somebody asked anew on purpose.
     UniqueConstraint("account", "prompt_id", "identity", "repeat", "attempt", name="one_row_per_request"),
     Index("tasks_by_prompt", "account", "prompt_id", "created_at"),
@@ -85,7 +117,7 @@ creates = Table(
     "creates",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("account", String(200), nullable=False),
+    Column("account", Words(200), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("ended_at", Float),
     Index("creates_by_account", "account", "started_at"),
@@ -95,7 +127,7 @@ creates = Table(
 looks = Table(
     "looks",
     metadata,
-    Column("account", String(200), primary_key=True),
+    Column("account", Words(200), primary_key=True),
     Column("rate", Float, nullable=False),
     Column("rate_at", Float, nullable=False),
     Column("next_at", Float, nullable=False),
@@ -105,8 +137,8 @@ looks = Table(
 documents = Table(
     "documents",
     metadata,
-    Column("name", String(100), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", Words(100), primary_key=True),
+    Column("value", Words(), nullable=False),
     Column("updated_at", Float, nullable=False),
 )
 """JSON texts that are kept beside the tasks, such as the service's catalogue as it was last read."""
@@ -116,15 +148,15 @@ uploads = Table(
     "uploads",
     metadata,
     Column("id", String(64), primary_key=True),  # of account and address, which may be too long for a key
-    Column("account", String(200), nullable=False),
-    Column("url", Text, nullable=False),
+    Column("account", Words(200), nullable=False),
+    Column("url", Words(), nullable=False),
     Column("content", String(64), nullable=False),
     Column("sha256", String(64)),
-    Column("name", Text, nullable=False),
-    Column("mime", String(200), nullable=False),
+    Column("name", Words(), nullable=False),
+    Column("mime", Words(200), nullable=False),
     Column("size", BigInteger),
     Column("kind", String(10), nullable=False),
-    Column("source", Text),
+    Column("source", Words()),
     Column("uploaded_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("is_assumed", Boolean, nullable=False),
@@ -134,6 +166,39 @@ uploads = Table(
 
 Rows outlive their addresses: a request of before is recognised by them.
 """
+
+
+def migrate(connection: Connection) -> None:
+    """Make the tables, or bring those of an older version up to date; in the transaction the connection is in.
+
+    Raises:
+        StoreTooNew: a newer version wrote them; nothing was changed.
+        StoreError: the database cannot hold every text.
+    """
+    is_server = connection.dialect.name == "postgresql"
+    if is_server:  # two kernels may start at once; SQLite's transaction has the whole file already
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    version = meta.c.name == "schema"
+    meta.create(connection, checkfirst=True)
+    found = connection.execute(select(meta.c.value).where(version)).scalar()
+    if found is None:
+        if is_server and (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
+            raise StoreError(
+                f"The database's encoding is {encoding}, which cannot hold every prompt. Make another one with "
+                "createdb --encoding=UTF8 --template=template0 NAME; nothing was sent."
+            )
+        metadata.create_all(connection)
+        connection.execute(meta.insert(), [{"name": "schema", "value": SCHEMA_VERSION}])
+        connection.execute(meta.insert(), [{"name": "revision", "value": 0}])
+    elif found < SCHEMA_VERSION:
+        metadata.create_all(connection)  # tables that are new; those that grew are altered
+        upgrade(connection, found)
+        connection.execute(update(meta).where(version).values(value=SCHEMA_VERSION))
+    elif found > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"This store has schema {found}, written by a newer kiegen_nb; this one knows {SCHEMA_VERSION}. Upgrade "
+            "with pip install -U kiegen_nb, or set KIEGEN_DATABASE_URL to another file or database; nothing was sent.",
+        )
 
 
 def upgrade(connection: Connection, found: int) -> None:
@@ -152,7 +217,7 @@ _TIMES = ("created_at", "submitted_at", "completed_at")
 _PLAIN = (
     "id", "prompt_id", "service", "model", "api_model", "status", "state", "activity", "external_task_id",
     "result_json", "fail_code", "fail_msg", "note", "credits_consumed", "repeat", "attempt", "parent_id", "took",
-    "rating", "comment",
+    "rating", "comment", "user",
 )  # fmt: skip
 
 

@@ -52,6 +52,9 @@ def _update_of(names: tuple[str, ...]) -> Update:
 class Store(StoreAsks):
     """The tasks of one account, shared by every kernel on the same database.
 
+    What is written with `Database.write` may run twice, the second time on its own changes, where a server's answer to
+    a commit was lost; each of these functions then says what it would have said the first time.
+
     Args:
         database: where the rows are.
         account: the only account whose rows are seen.
@@ -76,9 +79,10 @@ class Store(StoreAsks):
         """Return a prompt group's tasks, newest first."""
         return self._select(_t.prompt_id == prompt_id)
 
-    def every(self) -> list[GenerationTask]:
-        """Return the tasks of all groups, newest first."""
-        return self._select()
+    def every(self, prompt_id: str | None = None, user: str | None = None) -> list[GenerationTask]:
+        """Return the tasks of all groups and users, or of one of them, newest first."""
+        wanted = ((_t.prompt_id, prompt_id), (_t.user, user))
+        return self._select(*(column == value for column, value in wanted if value is not None))
 
     def rows(self, prompt_id: str | None) -> Sequence[RowMapping]:
         """Return the rows of a group (None: of all), newest first, for tables: as tasks, thousands take seconds."""
@@ -95,12 +99,13 @@ class Store(StoreAsks):
 
     def is_busy(self) -> bool:
         """Whether any living process still has something to do for this account."""
-        leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= self._clock.time())
         with self._database.read() as connection:
+            now = self._database.time(connection, self._clock)
+            leased = and_(_t.account == self._account, _t.activity.is_not(None), _t.lease_until >= now)
             return connection.execute(select(_t.id).where(leased).limit(1)).first() is not None
 
     def changed_since(self, revision: int) -> tuple[int, list[GenerationTask], list[GenerationTask]]:
-        """Return the newest revision, and the tasks changed and those deleted after another one.
+        """Return the newest revision, and the tasks changed and those deleted after another one; one cheap query.
 
         What this process itself works on is left out: it knows it already, and newer.
         """
@@ -136,16 +141,22 @@ class Store(StoreAsks):
 
     def apply(self, task_id: str, event: Event) -> Future[tuple[GenerationTask, GenerationTask]]:
         """Apply an event to the stored task; return the task before and after it."""
+        earlier: list[tuple[GenerationTask, GenerationTask]] = []
 
         def work(connection: Connection) -> tuple[GenerationTask, GenerationTask]:
             row = connection.execute(_ROW, {"task_id": task_id}).mappings().one()
             before = schema.task_of(row)
+            if earlier and row["lease_owner"] in {self.owner, None} and before == earlier[-1][1]:
+                return earlier[-1]  # stored already; only the answer to the commit was lost
             after = apply(before, event)
+            earlier.append((before, after))
             if after is not before:
                 values = {name: value for name, value in schema.values_of(after).items() if value != row[name]}
                 values["revision"] = self._database.revision(connection)
                 if not isinstance(event, Remark):
-                    values |= self._lease() if not after.is_finished else {"lease_owner": None, "lease_until": None}
+                    values |= (
+                        self._lease(connection) if not after.is_finished else {"lease_owner": None, "lease_until": None}
+                    )
                 bound = {_NEW + name: value for name, value in values.items()}
                 connection.execute(_update_of(tuple(values)), {"task_id": task_id, **bound})
             return before, after
@@ -158,42 +169,53 @@ class Store(StoreAsks):
         Queued ones are left alone: they are sent only when somebody asks (`take_queued`).
         """
         words = [Activity.SUBMITTING, Activity.WATCHING, Activity.PAUSED, Activity.SAVING]
+        claimed: set[str] = set()
 
         def work(connection: Connection) -> list[GenerationTask]:
             mine = and_(_t.account == self._account, _t.lease_owner == self.owner)
-            now = self._clock.time()
+            now = self._database.time(connection, self._clock)
             alive = and_(mine, _t.lease_until.between(now, now + RENEW_SECONDS))
-            connection.execute(update(schema.tasks).where(alive).values(**self._lease()))
-            return self._claim(connection, words)
+            connection.execute(update(schema.tasks).where(alive).values(**self._lease(connection)))
+            return self._claim(connection, words, claimed)
 
         return self._database.write(work)
 
     def take_queued(self) -> Future[list[GenerationTask]]:
         """Lease the account's queued tasks that no living process is about to send, and return them."""
-        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED]))
+        claimed: set[str] = set()
+        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED], claimed))
 
-    def _claim(self, connection: Connection, activities: list[Activity]) -> list[GenerationTask]:
+    def _claim(self, connection: Connection, activities: list[Activity], claimed: set[str]) -> list[GenerationTask]:
         owners = select(_t.lease_owner).where(_t.account == self._account, _t.lease_owner.is_not(None)).distinct()
         dead = [owner for owner in connection.execute(owners).scalars() if _is_dead(owner)]
-        free = or_(_t.lease_until.is_(None), _t.lease_until < self._clock.time(), _t.lease_owner.in_(dead))
+        free = or_(_t.lease_until.is_(None), _t.lease_until < self._lapsed(connection), _t.lease_owner.in_(dead))
+        if claimed:  # by a commit whose answer was lost
+            free = or_(free, and_(_t.id.in_(claimed), _t.lease_owner == self.owner))
         words = [activity.value for activity in activities]
         query = (
             update(schema.tasks)
             .where(_t.account == self._account, _t.activity.in_(words), free)
-            .values(**self._lease())
+            .values(**self._lease(connection))
             .returning(*schema.tasks.columns)
         )
-        return [schema.task_of(row) for row in connection.execute(query).mappings()]
+        found = [schema.task_of(row) for row in connection.execute(query).mappings()]
+        claimed.update(task.id for task in found)
+        return found
 
     def delete(self, task_ids: Sequence[str]) -> Future[set[str]]:
         """Take tasks out of every group, as far as nothing happens to them any more; return the ids of those."""
-        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, self._clock.time()))
+        marked: set[str] = set()
+        moment = self._clock.time()
+        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, moment, marked))
 
     def restore(self, task_ids: Sequence[str]) -> Future[set[str]]:
         """Put deleted tasks back; return the ids of those that were."""
-        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, None))
+        marked: set[str] = set()
+        return self._database.write(lambda connection: self._mark_deleted(connection, task_ids, None, marked))
 
-    def _mark_deleted(self, connection: Connection, task_ids: Sequence[str], moment: float | None) -> set[str]:
+    def _mark_deleted(
+        self, connection: Connection, task_ids: Sequence[str], moment: float | None, marked: set[str]
+    ) -> set[str]:
         other = _t.deleted_at.is_not(None) if moment is None else _t.deleted_at.is_(None)
         over = and_(
             _t.status != TaskStatus.PENDING.value, or_(_t.activity.is_(None), _t.activity == Activity.GAVE_UP.value)
@@ -204,7 +226,8 @@ class Store(StoreAsks):
             .values(deleted_at=moment, revision=self._database.revision(connection))
             .returning(_t.id)
         )
-        return set(connection.execute(query).scalars())
+        marked.update(connection.execute(query).scalars())  # to those of a commit whose answer was lost
+        return marked
 
     def release(self) -> Future[None]:
         """Give all of this process's leases back."""
@@ -232,27 +255,37 @@ class Store(StoreAsks):
 
         return self._database.write(work)
 
-    def _lease(self) -> dict[str, Any]:
-        return {"lease_owner": self.owner, "lease_until": self._clock.time() + LEASE_SECONDS}
+    def _lease(self, connection: Connection) -> dict[str, Any]:
+        now = self._database.time(connection, self._clock)
+        return {"lease_owner": self.owner, "lease_until": now + LEASE_SECONDS}
 
-    def _is_free(self, row: RowMapping) -> bool:
+    def _lapsed(self, connection: Connection) -> float:
+        """Return the moment before which a lease must have ended for its owner to be given up."""
+        now = self._database.time(connection, self._clock)
+        # While a server was down nobody could renew: whoever lives gets the time for it.
+        return now if now - self._database.up_since(connection) > LEASE_SECONDS else 0.0
+
+    def _is_free(self, row: RowMapping, lapsed: float) -> bool:
         until = row["lease_until"]
-        return until is None or until < self._clock.time() or _is_dead(row["lease_owner"])
+        return until is None or until < lapsed or _is_dead(row["lease_owner"])
 
 
 @cache
 def user_name() -> str:
-    """Return the name rows of this process carry in their column ``user``."""
+    """Return the name rows of this process carry in their column ``user``: JupyterHub's, else the system's."""
     try:
-        return getpass.getuser()
+        # In a hub's containers everybody's system user has the same name.
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
     except (OSError, KeyError):  # a container without a passwd entry for this uid
         return "unknown"
 
 
+@cache
 def _host() -> str:
-    # Two containers may share a host name, but not a process namespace.
+    # Two containers may share a host name, but not a process namespace; and two hosts even its number.
     try:
-        return f"{platform.node()}/{Path('/proc/self/ns/pid').readlink()}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{platform.node()}/{Path('/proc/self/ns/pid').readlink()}/{boot}"
     except OSError:
         return platform.node()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
@@ -35,6 +36,7 @@ _NEWEST_REPEAT = select(func.max(_t.repeat)).where(_SAME)
 _NEWEST_ATTEMPT = (
     select(schema.tasks).where(_SAME, _t.repeat == bindparam("repeat")).order_by(_t.attempt.desc()).limit(1)
 )
+_THESE = select(schema.tasks).where(_t.id.in_(bindparam("task_ids", expanding=True)))
 _EVERY_ATTEMPT = (
     select(schema.tasks)
     .where(
@@ -74,14 +76,21 @@ class StoreAsks(ABC):
     _user: str
     _clock: Clock
 
-    @abstractmethod
-    def _lease(self) -> dict[str, Any]: ...
+    owner: str
 
     @abstractmethod
-    def _is_free(self, row: RowMapping) -> bool: ...
+    def _lease(self, connection: Connection) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _mark_deleted(self, connection: Connection, task_ids: Sequence[str], moment: float | None) -> set[str]: ...
+    def _lapsed(self, connection: Connection) -> float: ...
+
+    @abstractmethod
+    def _is_free(self, row: RowMapping, lapsed: float) -> bool: ...
+
+    @abstractmethod
+    def _mark_deleted(
+        self, connection: Connection, task_ids: Sequence[str], moment: float | None, marked: set[str]
+    ) -> set[str]: ...
 
     def find_same(self, prompt_id: str, keys: Sequence[tuple[str, int]]) -> list[GenerationTask | None]:
         """Return the newest identical request of each identity and repeat, None where there is none.
@@ -113,8 +122,12 @@ class StoreAsks(ABC):
             fresh: insert a new attempt whatever there is.
             parent_id: the task this one follows up.
         """
+        task_id = uuid.uuid4().hex
+        runs, taken = count(), set[str]()
 
         def work(connection: Connection) -> tuple[GenerationTask, bool]:
+            if next(runs) and (inserted := self._inserted(connection, [task_id])):
+                return inserted[task_id], True
             same = {"account": self._account, "prompt_id": prompt_id, "identity": request.identity}
             number = repeat
             if number is None:
@@ -126,10 +139,10 @@ class StoreAsks(ABC):
                 found = schema.task_of(row)
                 if not fresh and not was_refused(found):
                     if row["deleted_at"] is not None:
-                        self._mark_deleted(connection, [found.id], None)
-                    return found, self._take(connection, [row]) == {found.id}
+                        self._mark_deleted(connection, [found.id], None, set())
+                    return found, found.id in self._take(connection, [row], taken)
                 attempt = found.attempt + 1
-            task = self._task(Ask(request, number), prompt_id, attempt, parent_id)
+            task = self._task(connection, task_id, Ask(request, number), prompt_id, attempt, parent_id)
             values = self._row(connection, task, request)
             if connection.execute(self._database.insert_ignore(schema.tasks), values).rowcount == 0:
                 return work(connection)  # another kernel inserted the same request in between: look again
@@ -144,22 +157,28 @@ class StoreAsks(ABC):
             asks: no two of them with the same key; `MOST_AT_ONCE` at most, or others wait for the store.
             prompt_id: the group.
         """
+        ids = {ask.key: uuid.uuid4().hex for ask in asks}
+        runs, taken = count(), set[str]()
 
         def work(connection: Connection) -> list[tuple[GenerationTask, bool]]:
+            inserted = self._inserted(connection, list(ids.values())) if next(runs) else {}
             rows = self._newest(connection, prompt_id, [ask.key for ask in asks])
             known = {key: schema.task_of(row) for key, row in rows.items()}
             reused = {ask.key for ask in asks if ask.key in known and _will_do(known[ask.key], fresh=ask.fresh)}
             deleted = [known[key].id for key in reused if rows[key]["deleted_at"] is not None]
             if deleted:
-                self._mark_deleted(connection, deleted, None)
-            ours = self._take(connection, [rows[key] for key in reused])
+                self._mark_deleted(connection, deleted, None, set())
+            ours = self._take(connection, [rows[key] for key in reused], taken) | set(inserted)
             found, values = [], []
             for ask in asks:
-                if ask.key in reused:
+                if ids[ask.key] in inserted:
+                    task = inserted[ids[ask.key]]
+                elif ask.key in reused:
                     task = known[ask.key]
                 else:
                     before = known.get(ask.key)
-                    task = self._task(ask, prompt_id, 0 if before is None else before.attempt + 1)
+                    attempt = 0 if before is None else before.attempt + 1
+                    task = self._task(connection, ids[ask.key], ask, prompt_id, attempt)
                     values.append(self._row(connection, task, ask.request))
                     ours.add(task.id)
                 found.append((task, task.id in ours))
@@ -178,30 +197,56 @@ class StoreAsks(ABC):
         # The last of a key is its newest attempt.
         return {key: row for row in rows if (key := (row["identity"], row["repeat"])) in wanted}
 
-    def _take(self, connection: Connection, rows: Sequence[RowMapping]) -> set[str]:
+    @staticmethod
+    def _inserted(connection: Connection, task_ids: Sequence[str]) -> dict[str, GenerationTask]:
+        """Return what an earlier run of the same transaction inserted: only the answer to its commit was lost."""
+        rows = connection.execute(_THESE, {"task_ids": task_ids}).mappings()
+        return {row["id"]: schema.task_of(row) for row in rows}
+
+    def _take(self, connection: Connection, rows: Sequence[RowMapping], taken: set[str]) -> set[str]:
         """Lease the queued ones among rows that nobody is about to send, and return their ids.
 
         A queued row of a dead process is sent when its cell runs again.
+
+        Args:
+            connection: of the transaction.
+            rows: of tasks.
+            taken: what an earlier run of the same transaction leased; what this one leases is added.
         """
+        lapsed = self._lapsed(connection)
         queued = (
             row
             for row in rows
             if row["activity"] == Activity.QUEUED.value and row["status"] == TaskStatus.PENDING.value
         )
-        free = {row["id"] for row in queued if self._is_free(row)}
+        free = {
+            row["id"]
+            for row in queued
+            if self._is_free(row, lapsed) or (row["id"] in taken and row["lease_owner"] == self.owner)
+        }
         if free:
-            connection.execute(update(schema.tasks).where(_t.id.in_(free)).values(**self._lease()))
+            connection.execute(update(schema.tasks).where(_t.id.in_(free)).values(**self._lease(connection)))
+        taken |= free
         return free
 
-    def _task(self, ask: Ask, prompt_id: str, attempt: int, parent_id: str | None = None) -> GenerationTask:
+    def _task(
+        self,
+        connection: Connection,
+        task_id: str,
+        ask: Ask,
+        prompt_id: str,
+        attempt: int,
+        parent_id: str | None = None,
+    ) -> GenerationTask:
         return GenerationTask(
-            id=uuid.uuid4().hex,
+            id=task_id,
             prompt_id=prompt_id,
+            user=self._user,
             service=ask.request.service,
             model=ask.request.model,
             api_model=ask.request.api_model,
             provider_params=ask.request.provider_params,
-            created_at=as_datetime(self._clock.time()),
+            created_at=as_datetime(self._database.time(connection, self._clock)),
             repeat=ask.repeat,
             attempt=attempt,
             parent_id=parent_id,
@@ -210,10 +255,9 @@ class StoreAsks(ABC):
     def _row(self, connection: Connection, task: GenerationTask, request: Request) -> dict[str, Any]:
         return schema.values_of(task) | {
             "account": self._account,
-            "user": self._user,
             "identity": request.identity,
             "revision": self._database.revision(connection),
-            **self._lease(),
+            **self._lease(connection),
         }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.journal import note
+from kiegen_nb.engine.limits import slot_of
 from kiegen_nb.engine.transitions import Accepted, Noted, Refused, Requeued, Submitting, Unconfirmed
 from kiegen_nb.engine.uploads import LEAST_LIFE
 from kiegen_nb.errors import (
@@ -208,7 +208,7 @@ class Submitter:
 
     async def _take_slot(self, task_id: str) -> str | None:
         """Wait for a slot and return its name; None if the task does not want it any more."""
-        slot = uuid.uuid4().hex
+        slot = slot_of(task_id)
         limits = self._host.limits
         if limits.creates is None and self.held_back_for <= 0:
             return slot
@@ -220,7 +220,7 @@ class Submitter:
                 while True:
                     delay = self.held_back_for
                     if delay <= 0:
-                        delay = await asyncio.wrap_future(limits.take_slot(slot))
+                        delay = await asyncio.wrap_future(limits.take_slot(slot, task_id))
                     if self._cancelled[task_id].is_set():
                         if delay <= 0:
                             await self._end_slot(task_id, slot, used=False)

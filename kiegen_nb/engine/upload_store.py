@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from kiegen_nb.engine import schema
-from kiegen_nb.errors import StoreError
 from kiegen_nb.tasks import AssetKind, UploadResult
 
 if TYPE_CHECKING:
@@ -65,13 +63,8 @@ class UploadStore:
     def _select(self, condition: ColumnElement[bool]) -> list[UploadResult]:
         query = select(schema.uploads).where(_u.account == self._account, condition)
         query = query.order_by(_u.uploaded_at.desc(), _u.id)
-        try:
-            with self._database.read() as connection:
-                return [_upload_of(row) for row in connection.execute(query).mappings()]
-        except SQLAlchemyError as error:
-            raise StoreError(
-                f"The uploads in the task store could not be read ({error}). Nothing was sent; run the cell again."
-            ) from None
+        with self._database.read() as connection:
+            return [_upload_of(row) for row in connection.execute(query).mappings()]
 
     # Writing: on the database's writer thread.
 

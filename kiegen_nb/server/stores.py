@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from kiegen_nb.engine import schema
-from kiegen_nb.engine.database import store_url
+from kiegen_nb.engine.location import shown, store_url, without_password
 from kiegen_nb.engine.store import user_name
 from kiegen_nb.errors import StoreError
 
@@ -45,7 +45,7 @@ class Stores:
             try:
                 store = _Store(store_url(location))
             except (StoreError, SQLAlchemyError, ImportError) as error:
-                self._say(location, str(error))
+                self._say(without_password(location), str(error))
             else:
                 self._stores.setdefault(store.key, store)
 
@@ -91,7 +91,7 @@ class _Store:
     """One store. Connections live for one read, so that a store may come, go and be replaced meanwhile."""
 
     def __init__(self, url: URL) -> None:
-        self.name = url.render_as_string(hide_password=True)
+        self.name = shown(url)
         self._file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self.key = url.render_as_string(hide_password=False) if self._file is None else str(self._file.resolve())
         self._engine = _read_only(self._file) if self._file is not None else _read_only_server(url)

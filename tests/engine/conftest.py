@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.engine import Engine
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock(backend: str, location: str, request: pytest.FixtureRequest) -> FakeClock:
+    """Time that stands still, in the store's database too."""
+    if backend == "sqlite":
+        return FakeClock()
+    from tests.support.postgres import SharedClock  # noqa: PLC0415 - not on every machine
+
+    return SharedClock(request.getfixturevalue("postgres"), str(make_url(location).database))
 
 
 @pytest.fixture
@@ -29,14 +35,14 @@ def kie(clock: FakeClock) -> Kie:
 
 
 @pytest.fixture
-def make_engine(clock: FakeClock, kie: Kie, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+def make_engine(clock: FakeClock, kie: Kie, location: str, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
     """Makes engines on one store and one service; closes them at the end."""
     with contextlib.ExitStack() as stack:
 
         def make(poll_interval: float = 3.0) -> Engine:
             engine = Engine(
                 KieClient(SecretStr("key"), "https://api.kie.ai", transport=kie.transport),
-                Database(str(tmp_path / "store.sqlite3")),
+                Database(location),
                 poll_interval=poll_interval,
                 output_dir=tmp_path / "output",
                 user_agent="test",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kiegen_nb.session import Session
     from tests.conftest import Sandbox
 
+pytestmark = pytest.mark.stores
 PATIENCE = 60.0
 TASKS = 100
 LOOKS = 30.0
@@ -55,13 +56,13 @@ def key(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def start(sandbox: Sandbox, key: str, tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+def start(sandbox: Sandbox, key: str, location: str, tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
     """Starts kernels on one store."""
     with contextlib.ExitStack() as stack:
 
         def start_one(name: str, prompts: Iterable[str], **more: Any) -> Kernel:
             options = SCALED | more.pop("options", {})
-            kernel = Kernel(Job(sandbox.url, key, str(tmp_path), name, list(prompts), options, **more))
+            kernel = Kernel(Job(sandbox.url, key, str(tmp_path), location, name, list(prompts), options, **more))
             stack.callback(kernel.stop)
             return kernel
 

@@ -9,19 +9,19 @@ from sqlalchemy import select
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.database import Database
-from kiegen_nb.engine.limits import Limits
+from kiegen_nb.engine.limits import Limits, slot_of
 from tests.support.fake_kie import PATIENCE, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+pytestmark = pytest.mark.stores
 ACCOUNT = "api.kie.ai:0123"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(str(tmp_path / "store.sqlite3"))
+def database(location: str) -> Iterator[Database]:
+    opened = Database(location)
     yield opened
     opened.close()
 
@@ -45,6 +45,22 @@ def fill(limits: Limits, clock: FakeClock) -> None:
         assert take(limits, f"slot-{number}") == 0.0
         end(limits, f"slot-{number}")
         clock.now += 0.1
+
+
+def test_a_slot_left_by_a_dead_process_is_free_again_when_its_task_is_asked_for_or_given_up(
+    limits: Limits, clock: FakeClock
+) -> None:
+    limits.creates = 2
+    task, other = "a" * 32, "b" * 32
+    assert limits.take_slot(slot_of(task), task).result(PATIENCE) == 0.0
+    assert limits.take_slot(slot_of(other), other).result(PATIENCE) == 0.0
+    assert limits.creates_in_window() == 2
+    assert limits.take_slot(slot_of(task), task).result(PATIENCE) == 0.0, "the same task has one at a time"
+    assert limits.creates_in_window() == 2
+    limits.end_slots_of(other).result(PATIENCE)
+    assert take(limits, "third") == pytest.approx(10.0)
+    clock.now += 10.1
+    assert take(limits, "third") == 0.0
 
 
 def test_slots_are_shared_by_every_kernel_and_only_by_the_same_account(

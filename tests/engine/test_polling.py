@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.engine.state import QueryState
 
 DONE = envelope({"state": "success", "resultJson": '{"resultObject": {"ok": 1}}', "creditsConsumed": 4})
 EMPTY = envelope({"state": "success", "resultJson": "{}"})
@@ -400,3 +401,56 @@ def test_refetching_looks_at_pending_tasks_out_of_turn(engine: Engine, kie: Kie)
     [task] = query.refetch()
     assert task.state == "generating"
     assert len(kie.looks) == 1
+
+
+@pytest.mark.stores
+def test_whoever_watches_hears_of_another_kernels_new_task_within_three_seconds(
+    make_engine: Callable[..., Engine], clock: FakeClock
+) -> None:
+    one, other = make_engine(), make_engine()
+    query = other.query("default")
+    until(lambda: not query.is_loading and clock.alarms)
+    submit(one)
+    waited = 0.0
+    while not query.data:
+        assert waited <= 3.0
+        waited += 0.5
+        advance(other, clock, 0.5)
+        until(lambda: clock.alarms)
+    assert query.data[0].prompt == "a"
+
+
+def test_while_nothing_is_pending_watching_is_one_query_every_two_seconds_and_no_write(
+    engine: Engine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("changed_since", "take_over", "is_busy", "revision"):
+        monkeypatch.setattr(engine.store, name, told(asked, name, getattr(engine.store, name)))
+    states: list[QueryState] = []
+    end = engine.subscribe("default", states.append)
+    until(lambda: states and not states[-1].is_loading)
+    for _ in range(4):  # the rounds of a new engine and of a new watcher
+        until(lambda: clock.alarms)
+        advance(engine, clock, 2.0)
+    until(lambda: clock.alarms)
+    for number in range(3):
+        asked.clear()
+        advance(engine, clock, 1.9)
+        assert asked == [], number
+        advance(engine, clock, 0.1)
+        until(lambda: asked and clock.alarms)
+        assert asked == ["changed_since"], number
+
+    end()
+    advance(engine, clock, 2)
+    until(lambda: not clock.alarms)
+
+
+def told(asked: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that first says that it was called."""
+
+    def tell(*args: Any) -> Any:
+        asked.append(name)
+        return function(*args)
+
+    return tell

@@ -63,6 +63,7 @@ def test_a_deleted_task_leaves_every_gallery_and_its_files_are_put_away(session:
     assert all(file.exists() for file in files_of(second))
 
 
+@pytest.mark.stores
 def test_a_deletion_can_be_undone(session: Session) -> None:
     first, second = made(session), made(session, "a lighthouse")
     watcher = Watcher(session)
@@ -76,6 +77,7 @@ def test_a_deletion_can_be_undone(session: Session) -> None:
     assert watcher.shows(first)
 
 
+@pytest.mark.stores
 def test_the_same_request_brings_a_deleted_task_back_and_pays_nothing(session: Session, sandbox: Any) -> None:
     task = made(session)
     watcher = Watcher(session)
@@ -88,6 +90,7 @@ def test_the_same_request_brings_a_deleted_task_back_and_pays_nothing(session: S
     assert [found.id for found in session.tasks().refetch()] == [task.id]
 
 
+@pytest.mark.stores
 def test_a_restart_finds_what_was_deleted_deleted(make_session: Callable[..., Session], sandbox: Any) -> None:
     session = make_session()
     task = made(session)
@@ -109,6 +112,7 @@ def test_pending_tasks_are_not_deleted(session: Session) -> None:
     pending.result(PATIENCE)
 
 
+@pytest.mark.stores
 def test_the_store_itself_keeps_pending_tasks(session: Session) -> None:
     pending = session.submit(imagen4("a slow sunrise, sandbox:slow=30"))
     assert session._engine.store.delete([pending.id]).result(PATIENCE) == set()
@@ -124,10 +128,11 @@ def test_a_failed_task_can_be_deleted_and_a_handle_will_do(session: Session) -> 
     assert session.tasks().refetch() == ()
 
 
-def test_another_kernel_sees_a_deletion(make_session: Callable[..., Session], tmp_path: Path) -> None:
+@pytest.mark.stores
+def test_another_kernel_sees_a_deletion(make_session: Callable[..., Session], location: str) -> None:
     session = make_session()
     task = made(session)
-    other = Database(str(tmp_path / "store.sqlite3"))
+    other = Database(location)
     try:
         watcher = Watcher(session)
         until(lambda: watcher.shows(task))

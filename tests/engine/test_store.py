@@ -14,56 +14,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, text, update
 
-from kiegen_nb.engine import database as database_module
-from kiegen_nb.engine import schema
-from kiegen_nb.engine.database import Database, store_url
+from kiegen_nb.engine import location, schema
+from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.limits import Limits
+from kiegen_nb.engine.location import store_url
 from kiegen_nb.engine.store import LEASE_SECONDS, Store, _host, _is_dead
 from kiegen_nb.engine.transitions import Accepted, Refused, Saved, Submitting, Succeeded, Unconfirmed
 from kiegen_nb.errors import SessionClosed, StoreError, StoreOnNetworkFolder, StoreTooNew
 from kiegen_nb.kie.models.imagen4 import imagen4
 from kiegen_nb.service import Outcome, OutcomeKind, Request
 from kiegen_nb.tasks import Activity, Asset, AssetKind, GenerationTask, TaskStatus
+from tests.support.fake_kie import START, FakeClock
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from kiegen_nb.engine.transitions import Event
 
+pytestmark = pytest.mark.stores
 PATIENCE = 20.0
-START = 1_800_000_000.0
 NOW = datetime.fromtimestamp(START, UTC)
 
 
-class FakeClock:
-    """Time that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        raise NotImplementedError
-
-    def jitter(self) -> float:
-        return 0.0
-
-
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(str(tmp_path / "store.sqlite3"))
+def database(location: str) -> Iterator[Database]:
+    database = Database(location)
     yield database
     database.close()
 
@@ -149,8 +125,8 @@ def test_eight_threads_asking_at_once_insert_one_row(store: Store) -> None:
     assert len(store.by_prompt("default")) == 1
 
 
-def test_two_databases_on_one_file_insert_one_row(store: Store, tmp_path: Path, clock: FakeClock) -> None:
-    second = Database(str(tmp_path / "store.sqlite3"))
+def test_two_kernels_on_one_store_insert_one_row(store: Store, location: str, clock: FakeClock) -> None:
+    second = Database(location)
     try:
         other = Store(second, "account", clock)
         given: dict[str, Any] = {"prompt_id": "default", "repeat": 0, "fresh": False}
@@ -370,8 +346,8 @@ def test_a_waiter_that_gave_up_on_a_write_that_fails_harms_nobody(database: Data
     assert database.write(lambda _: "still there").result(PATIENCE) == "still there"
 
 
-def test_what_is_queued_is_written_before_the_store_closes(tmp_path: Path) -> None:
-    database = Database(str(tmp_path / "x.sqlite3"))
+def test_what_is_queued_is_written_before_the_store_closes(location: str) -> None:
+    database = Database(location)
     futures = [
         database.write(lambda connection: connection.execute(text("UPDATE meta SET value = value + 1")))
         for _ in range(50)
@@ -382,11 +358,11 @@ def test_what_is_queued_is_written_before_the_store_closes(tmp_path: Path) -> No
         database.write(lambda _: None).result(PATIENCE)
 
 
-def test_a_store_survives_a_restart(tmp_path: Path, clock: FakeClock) -> None:
-    first = Database(str(tmp_path / "x.sqlite3"))
+def test_a_store_survives_a_restart(location: str, clock: FakeClock) -> None:
+    first = Database(location)
     task, _ = insert(Store(first, "account", clock))
     first.close()
-    second = Database(str(tmp_path / "x.sqlite3"))
+    second = Database(location)
     assert Store(second, "account", clock).get(task.id) == task
     assert task.status is TaskStatus.PENDING
     second.close()
@@ -409,7 +385,7 @@ def test_a_password_is_never_shown() -> None:
 def test_a_network_folder_is_refused_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(database_module, "_file_system", lambda _: kind)
+    monkeypatch.setattr(location, "_file_system", lambda _: kind)
     with pytest.raises(StoreOnNetworkFolder, match=rf"{kind}.*PostgreSQL"):
         Database(str(tmp_path / "x.sqlite3"))
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import NullPool, create_engine, select
 
+from kiegen_nb.engine import schema
+from kiegen_nb.engine.location import store_url
 from kiegen_nb.errors import StoreError, TaskFailed, TaskUnconfirmed
 from kiegen_nb.tasks import CANCELLED, Activity, TaskStatus
 from tests.support.fake_kie import PATIENCE, FakeClock, Kie, envelope, settle, submit, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kiegen_nb.engine.engine import Engine
     from kiegen_nb.engine.handle import TaskHandle
+
+pytestmark = pytest.mark.stores
 
 
 def until_requeued(kie: Kie, handle: TaskHandle, sent: int) -> None:
@@ -30,28 +33,26 @@ def times(kie: Kie) -> list[float]:
     return [moment for moment, _ in kie.creates]
 
 
-def activity_in_file(tmp_path: Path) -> list[tuple[str, str | None]]:
+def stored(location: str) -> list[tuple[str | None, ...]]:
     """Return what another process would read right now."""
-    store = sqlite3.connect(tmp_path / "store.sqlite3")
-    try:
-        return store.execute("SELECT activity, external_task_id FROM tasks").fetchall()
-    finally:
-        store.close()
+    query = select(schema.tasks.c.activity, schema.tasks.c.external_task_id)
+    with create_engine(store_url(location), poolclass=NullPool).connect() as connection:
+        return [tuple(row) for row in connection.execute(query)]
 
 
-def test_the_row_is_on_disk_as_submitting_before_the_request_goes_out(engine: Engine, kie: Kie, tmp_path: Path) -> None:
-    seen: list[tuple[str, str | None]] = []
-    kie.before_create = lambda: seen.extend(activity_in_file(tmp_path))
+def test_the_row_is_on_disk_as_submitting_before_the_request_goes_out(engine: Engine, kie: Kie, location: str) -> None:
+    seen: list[tuple[str | None, ...]] = []
+    kie.before_create = lambda: seen.extend(stored(location))
     handle = submit(engine)
     until(lambda: handle.task.external_task_id)
     assert seen == [("submitting", None)]
-    assert activity_in_file(tmp_path) == [("watching", "ext a")]
+    assert stored(location) == [("watching", "ext a")]
     assert len(kie.creates) == 1
 
 
-def test_a_submitted_task_is_in_the_store_before_submit_returns(engine: Engine, tmp_path: Path) -> None:
+def test_a_submitted_task_is_in_the_store_before_submit_returns(engine: Engine, location: str) -> None:
     handle = submit(engine)
-    assert len(activity_in_file(tmp_path)) == 1
+    assert len(stored(location)) == 1
     assert engine.store.get(handle.id) is not None
 
 
@@ -197,7 +198,7 @@ def test_two_kernels_asking_for_the_same_send_it_once(make_engine: Callable[...,
 
 
 def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
-    engine: Engine, kie: Kie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, kie: Kie, location: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Future[Any]:
         failed: Future[Any] = Future()
@@ -209,7 +210,7 @@ def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
         handle = submit(engine)
         settle(engine)
     assert kie.creates == [], "nothing is sent that could not be written down"
-    assert activity_in_file(tmp_path) == [("queued", None)]
+    assert stored(location) == [("queued", None)]
     again = submit(engine)
     assert again.id == handle.id
     settle(engine)
@@ -218,7 +219,7 @@ def test_a_store_that_fails_keeps_the_request_back_and_it_can_be_sent_later(
 
 
 def test_an_interrupt_while_a_request_is_stored_keeps_it_back_until_the_cell_runs_again(
-    engine: Engine, kie: Kie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, kie: Kie, location: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(future: Future[Any]) -> Any:
         future.exception(PATIENCE)
@@ -230,7 +231,7 @@ def test_an_interrupt_while_a_request_is_stored_keeps_it_back_until_the_cell_run
             submit(engine)
     settle(engine)
     assert kie.creates == []
-    assert activity_in_file(tmp_path) == [("queued", None)]
+    assert stored(location) == [("queued", None)]
     submit(engine)
     settle(engine)
     assert len(kie.creates) == 1

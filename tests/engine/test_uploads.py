@@ -179,6 +179,7 @@ def test_an_upload_is_its_source_once_more(session: Session, sandbox: Sandbox, p
     assert sent(sandbox) == 1
 
 
+@pytest.mark.stores
 def test_the_same_bytes_are_sent_once_from_wherever_they_come(
     make_session: Callable[..., Session], sandbox: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +232,7 @@ def test_an_address_to_fetch_from_is_fetched_once_while_it_lives(
     assert sent(sandbox) == 4 - 1
 
 
+@pytest.mark.stores
 def test_accounts_do_not_share_uploads(make_session: Callable[..., Session], sandbox: Sandbox, picture: Path) -> None:
     first = make_session(api_key="one").upload(picture)
     other = make_session(api_key="two")
@@ -281,6 +283,7 @@ def test_the_same_bytes_at_the_same_time_are_sent_once(session: Session, sandbox
     until(lambda: progress.count((size, size)) == 2)
 
 
+@pytest.mark.stores
 def test_uploads_are_listed_newest_first_while_they_live(session: Session, clock: Ahead) -> None:
     assert session.uploads() == ()
     old = session.upload(png("red"))
@@ -293,13 +296,13 @@ def test_uploads_are_listed_newest_first_while_they_live(session: Session, clock
     assert session.uploads() == ()
 
 
+@pytest.mark.stores
 def test_two_processes_with_the_same_bytes_both_get_a_working_address(
-    make_session: Callable[..., Session], sandbox: Sandbox, picture: Path, tmp_path: Path
+    make_session: Callable[..., Session], sandbox: Sandbox, picture: Path, location: str, tmp_path: Path
 ) -> None:
     (tmp_path / "film.bmp").write_bytes(noise())
-    store = tmp_path / "store.sqlite3"
     sandbox.faults({"route": "upload", "delay": 0.3, "times": 0})
-    command = [sys.executable, upload_child.__file__, sandbox.url, str(store), str(picture), str(tmp_path / "film.bmp")]
+    command = [sys.executable, upload_child.__file__, sandbox.url, location, str(picture), str(tmp_path / "film.bmp")]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [json.loads(child.communicate(timeout=60)[0]) for child in children]
     assert [child.returncode for child in children] == [0, 0]
@@ -319,6 +322,7 @@ def noise_of(tmp_path: Path) -> bytes:
 # Renewal before a request needs it.
 
 
+@pytest.mark.stores
 def test_a_cell_that_runs_again_after_the_upload_expired_creates_nothing(
     session: Session, sandbox: Sandbox, clock: Ahead, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,6 +397,7 @@ def test_several_uploads_deep_in_a_request_are_renewed_together(
     assert sent(sandbox) == 4
 
 
+@pytest.mark.stores
 def test_many_requests_renew_what_they_share_once(
     session: Session, sandbox: Sandbox, clock: Ahead, picture: Path, tmp_path: Path
 ) -> None:
@@ -504,11 +509,11 @@ def test_a_request_that_stood_in_the_line_for_long_looks_at_its_uploads_again(
     take = session._engine.limits.take_slot
     waited: list[str] = []
 
-    def after_a_day(slot: str) -> Any:
+    def after_a_day(slot: str, task_id: str) -> Any:
         if not waited:
             waited.append(slot)
             expire(clock, tmp_path)
-        return take(slot)
+        return take(slot, task_id)
 
     monkeypatch.setattr(session._engine.limits, "take_slot", after_a_day)
     assert session.submit(veo3("it runs", images=[upload])).result(PATIENCE).status is TaskStatus.SUCCESS

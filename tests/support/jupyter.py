@@ -131,10 +131,10 @@ class Jupyter:
     def keep(self, task: GenerationTask, store: Path | None = None, user: str | None = None) -> GenerationTask:
         """Put a task into a store."""
         database = Database(str(store or self.named))
+        task = task.model_copy(update={"user": user or user_name()})
         try:
             values = schema.values_of(task) | {
                 "account": "test:1",
-                "user": user or user_name(),
                 "identity": secrets.token_hex(32),
                 "revision": 1,
             }

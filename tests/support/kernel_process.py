@@ -1,7 +1,7 @@
 """A kernel in miniature: a process with a session that does what it is told and writes its log to a file.
 
-Its words are ``ask N`` (the first N prompts), ``batch`` (all of them as one), ``resume`` and ``wait``; it answers each
-with a line of JSON. The end of its input ends it.
+Its words are ``ask N`` (the first N prompts), ``batch`` (all of them as one), ``watch N`` (until the gallery shows so
+many), ``resume`` and ``wait``; it answers each with a line of JSON. The end of its input ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from tests.support.worlds import picture
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle
+    from kiegen_nb.engine.state import QueryState
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -36,7 +38,8 @@ class Job:
     Attributes:
         url: the sandbox.
         key: its account's key.
-        folder: where the task store and the results are, the same for all kernels.
+        folder: where its log and the results are, the same for all kernels.
+        store: the task store.
         name: of its log, one for each process.
         prompts: what it asks for, in this order.
         options: of its session.
@@ -46,6 +49,7 @@ class Job:
     url: str
     key: str
     folder: str
+    store: str
     name: str
     prompts: list[str]
     options: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +62,7 @@ class Kernel:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._folder = Path(job.folder)
+        self._said = b""
         with (self._folder / f"{job.name}.errors").open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", "-m", "tests.support.kernel_process", json.dumps(asdict(job))],
@@ -78,9 +83,13 @@ class Kernel:
     def hear(self) -> Any:
         """Return its next answer."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        line = self.process.stdout.readline() if ready else ""
-        assert line, f"{self.job.name} says nothing: {self.errors}"
+        pipe = self.process.stdout.fileno()
+        while b"\n" not in self._said:
+            ready, _, _ = select.select([pipe], [], [], PATIENCE)
+            more = os.read(pipe, 1 << 20) if ready else b""
+            assert more, f"{self.job.name} says nothing: {self.errors}"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
         return json.loads(line)
 
     def tell(self, word: str) -> Any:
@@ -141,7 +150,7 @@ def main(job: Job) -> None:
     with Session(
         job.key,
         base_url=job.url,
-        database_url=folder / "store.sqlite3",
+        database_url=job.store,
         output_dir=folder / "output",
         **job.options,
     ) as session:
@@ -158,10 +167,28 @@ def main(job: Job) -> None:
                     _say({"asked": len(handles)})
                 case ["resume"]:
                     _say({"resumed": len(session.resume())})
+                case ["watch", number]:
+                    _say({"seen": _seen(session, int(number))})
                 case ["wait"]:
                     _say([_ended(handle) for handle in handles])
                 case words:
                     raise ValueError(words)
+
+
+def _seen(session: Session, number: int) -> int:
+    """Watch as a gallery does until it shows so many tasks, whoever asked for them."""
+    shown, enough = [0], threading.Event()
+
+    def show(state: QueryState) -> None:
+        shown[0] = len(state.data)
+        if shown[0] >= number:
+            enough.set()
+
+    end = session.subscribe("default", show)
+    _say({"watching": session.account})
+    enough.wait(PATIENCE)
+    end()
+    return shown[0]
 
 
 def _ended(handle: TaskHandle) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def forget_peak() -> None:
     (PROC / "clear_refs").write_text("5")
 
 
-def main(service: str, store: Path, *files: Path) -> None:
+def main(service: str, store: str, *files: Path) -> None:
     """Upload the files one after the other."""
     with Session("child", base_url=service, database_url=store) as session:
         urls = [str(session.upload(file)) for file in files[:-1]]  # loads what any upload needs
@@ -42,4 +42,4 @@ def main(service: str, store: Path, *files: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(Path, sys.argv[2:]))
+    main(sys.argv[1], sys.argv[2], *map(Path, sys.argv[3:]))
