@@ -69,6 +69,15 @@ class Arrangement:
             for place in places
         }
 
+    def names(self) -> list[str]:
+        """Return what each place is called, such as ``seed 2 · ratio 16:9``."""
+        found = list(self.inside)
+        for place, spots in self.where().items():
+            sides = zip((self.x, self.y, self.z), spots, strict=True)
+            words = [f"{side.name} {side.labels[number]}" for side, number in sides if side.name]
+            found[place] = " · ".join(filter(None, [*words, self.inside[place]]))
+        return found
+
     def order(self) -> list[int]:
         """Return the places as they are read: sheet by sheet, row by row, from left to right."""
         return [place for rows in self.cells for columns in rows for places in columns for place in places]

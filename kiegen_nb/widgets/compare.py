@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle
 
 _MARK = "background:color-mix(in srgb,var(--jp-warn-color1,#f57c00) 18%,transparent)"
+_NAME = f"color:{GREY};font-weight:400;white-space:nowrap;width:1%"
 _CELL = "padding:3px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere;border:0"
 
 
@@ -49,7 +50,7 @@ class Comparison:
         alike = "".join(_row(name, value, value) for name, value in self.same.items())
         kept = f"<details><summary>{_many(len(self.same), 'parameter')} the same</summary>{_table(alike)}</details>"
         nothing = "" if self.differences else f'<p style="color:{GREY};margin:4px 8px">The same parameters.</p>'
-        table = _table(f'<tr><td style="{_CELL}"></td>{pictures}</tr>{"".join(rows)}')
+        table = _table(f'<tr style="background:none"><td style="{_CELL}"></td>{pictures}</tr>{"".join(rows)}')
         return f'<div style="{BASE};max-width:900px">{table}{nothing}{kept if self.same else ""}</div>'
 
     def _outcome(self) -> dict[str, tuple[str, str]]:
@@ -96,15 +97,13 @@ def _picture(task: GenerationTask) -> str:
 
 
 def _table(rows: str) -> str:
-    return f'<table style="{BASE};border-collapse:collapse;width:100%;margin:0">{rows}</table>'
+    return f'<table style="{BASE};border-collapse:collapse;table-layout:auto;width:100%;margin:0">{rows}</table>'
 
 
 def _row(name: str, a: object, b: object, *, marked: bool = False) -> str:
     style = f"{_CELL};{_MARK}" if marked else _CELL
     values = "".join(f'<td style="{style}">{_value(value)}</td>' for value in (a, b))
-    return (
-        f'<tr><th scope="row" style="{style};color:{GREY};font-weight:400;width:10%">{escape(name)}</th>{values}</tr>'
-    )
+    return f'<tr style="background:none"><th scope="row" style="{style};{_NAME}">{escape(name)}</th>{values}</tr>'
 
 
 def _value(value: object) -> str:

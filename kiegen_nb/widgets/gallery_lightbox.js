@@ -6,6 +6,7 @@ function createLightbox(ctx) {
   const { media } = ctx;
   let keys = []; // one 'id/n', or two side by side
   let wide = true; // whether the details are shown
+  let quiet = true; // whether films are, until somebody turns the sound on
   const stage = h('div', 'kg-stage');
   const caption = h('p', 'kg-caption');
   const place = h('span', 'kg-place');
@@ -122,14 +123,23 @@ function createLightbox(ctx) {
         img.width = asset.width;
         img.style.aspectRatio = `${asset.width} / ${asset.height}`;
       }
-      if (file) img.onerror = () => onFail(key);
+      if (!file) return [img];
+      // The small picture stays behind it until then, so that nothing turns black.
+      if (poster) img.style.background = `center / contain no-repeat url("${poster}")`;
+      img.onload = () => (img.style.background = '');
+      img.onerror = () => onFail(key);
       return [img];
     }
     if (isFilm(asset) || asset.kind === 'audio') {
       const player = h(asset.kind, 'kg-full', { controls: '', loop: '', playsinline: '', poster, src: file?.url, 'aria-label': alt });
+      // The controls lie on the film, not below it at the window's edge.
+      if (asset.width && asset.height) Object.assign(player.style, { height: 'auto', aspectRatio: `${asset.width} / ${asset.height}` });
       player.autoplay = true;
       // Several at once would be a noise.
-      player.muted = keys.length > 1;
+      player.muted = keys.length > 1 || (quiet && isFilm(asset));
+      player.onvolumechange = () => {
+        if (keys.length === 1) quiet = player.muted;
+      };
       if (file) player.onerror = () => onFail(key);
       return file ? [player] : [player, loading];
     }

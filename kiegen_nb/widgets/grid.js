@@ -12,6 +12,7 @@ function render({ model, el }) {
   const built = new Set(); // places
   const open = new Set(); // cells that show all of their many results
   let layout = { cells: [], ids: [], inside: [] };
+  let homes = new Map(); // id -> its places
   let skew = 0; // ms to add to this computer's clock to get the kernel's
   let lines = []; // the rows of all sheets: a list of cells each
 
@@ -32,7 +33,7 @@ function render({ model, el }) {
     put,
     act: (content) => model.send(content),
     select: { isOn: () => false },
-    list: { shown: inOrder, build: (id) => build(layout.ids.indexOf(id)) },
+    list: { shown: inOrder, build: (id) => build(placesOf(id)[0]) },
   };
   ctx.media = createMedia(ctx);
   ctx.rating = createRating(ctx);
@@ -67,7 +68,7 @@ function render({ model, el }) {
     const { x, y, z } = layout;
     const table = h('table', 'kg-table');
     table.style.setProperty('--kg-columns', x.labels.length);
-    table.style.setProperty('--kg-names', y.name ? 'clamp(84px, 14cqi, 160px)' : '0px');
+    table.style.setProperty('--kg-names', y.name ? 'clamp(92px, 14cqi, 160px)' : '0px');
     if (z.name) table.append(h('caption', 'kg-sheet', {}, h('span', '', {}, named(z, z.labels[s]))));
     const corner = h('td', 'kg-corner', {}, h('span', '', {}, x.name ? `${x.name} →` : ''), h('span', '', {}, y.name ? `${y.name} ↓` : ''));
     const columns = x.labels.map((label) => h('th', 'kg-column', { scope: 'col', title: named(x, label) }, h('span', '', {}, label)));
@@ -115,7 +116,10 @@ function render({ model, el }) {
 
   function frame(node, item) {
     if (item) ctx.cards.frame(node, item);
-    else node.className = 'kg-card kg-waits';
+    else {
+      node.className = 'kg-card kg-waits';
+      delete node.dataset.task;
+    }
     node.classList.add('kg-tile');
   }
 
@@ -160,21 +164,19 @@ function render({ model, el }) {
     runClock();
   }
 
-  function placesOf(id) {
-    return layout.ids.flatMap((one, place) => (one === id ? [place] : []));
+  const placesOf = (id) => homes.get(id) || [];
+
+  function refresh(place) {
+    const node = tiles.get(place);
+    if (!node) return;
+    const held = node.contains(ctx.focused()) ? [...node.querySelectorAll(STOPS)].indexOf(ctx.focused()) : null;
+    frame(node, items.get(layout.ids[place]));
+    if (!built.has(place)) return;
+    fill(node, place);
+    if (held !== null) ([...node.querySelectorAll(STOPS)][held] || node).focus();
   }
 
-  function redraw(id) {
-    for (const place of placesOf(id)) {
-      const node = tiles.get(place);
-      if (!node) continue;
-      const held = node.contains(ctx.focused()) ? [...node.querySelectorAll(STOPS)].indexOf(ctx.focused()) : null;
-      frame(node, items.get(id));
-      if (!built.has(place)) continue;
-      fill(node, place);
-      if (held !== null) ([...node.querySelectorAll(STOPS)][held] || node).focus();
-    }
-  }
+  const redraw = (id) => placesOf(id).forEach(refresh);
 
   // Keys: arrows go from tile to tile, over gaps
 
@@ -225,9 +227,14 @@ function render({ model, el }) {
     const held = ctx.focused()?.closest?.('.kg-tile')?.dataset.place;
     const { scrollTop, scrollLeft } = pane;
     const same = JSON.stringify([message.x, message.y, message.z, message.cells]) === JSON.stringify([layout.x, layout.y, layout.z, layout.cells]);
-    const changed = layout.ids.flatMap((id, place) => (id === message.ids[place] ? [] : [id, message.ids[place]]));
+    const changed = layout.ids.map((_, place) => place).filter((place) => layout.ids[place] !== message.ids[place]);
     layout = message;
-    if (same) return new Set(changed).forEach((id) => redraw(id));
+    homes = new Map();
+    layout.ids.forEach((id, place) => {
+      if (!homes.has(id)) homes.set(id, []);
+      homes.get(id).push(place);
+    });
+    if (same) return changed.forEach(refresh);
     open.clear();
     drawLayout();
     pane.scrollTo(scrollLeft, scrollTop);

@@ -82,27 +82,31 @@ class Grid(Gallery):
         self._ask = pairs if callable(pairs) else None
         self._pairs: Pairs = tuple(pairs() if callable(pairs) else pairs)
         self._wishes = {"x": x, "y": y, "z": z}
-        self._arrangement = arrange([axes for axes, _ in self._pairs], **self._wishes)
+        made = arrange([axes for axes, _ in self._pairs], **self._wishes)
         known = [task for _, task in self._pairs if task is not None]
         group = prompt_id or next((task.prompt_id for task in known), "default")
-        self._placed: tuple[GenerationTask | None, ...] = tuple(task for _, task in self._pairs)
-        self._labels: dict[str, str] = self._named()
+        # One value, so that other threads see what belongs together: what is where, and for each place its task.
+        self._now: tuple[Arrangement, tuple[GenerationTask | None, ...]] = (
+            made,
+            tuple(task for _, task in self._pairs),
+        )
+        self._names, self._order = made.names(), made.order()
+        self._called: dict[str, str] = {}  # task id -> what its place is called
         self._told: dict[str, Any] = {}
         self._lasting = LastingOutput(self._block, repr(self))
         first = QueryState(data=self._shown(), is_loading=False)
         super().__init__(group, session=session, tasks=first)
 
     def __repr__(self) -> str:
-        columns, rows, sheets = self._arrangement.size
-        sides = (self._arrangement.x, self._arrangement.y, self._arrangement.z)
-        named = [(side.name, size) for side, size in zip(sides, (columns, rows, sheets), strict=True) if side.name]
+        made = self.arrangement
+        named = [(side.name, size) for side, size in zip((made.x, made.y, made.z), made.size, strict=True) if side.name]
         sizes = " × ".join(str(size) for _, size in named)  # noqa: RUF001 - the multiplication sign is meant
         return f"Grid({', '.join(name for name, _ in named)}: {sizes})" if named else "Grid(nothing)"
 
     @property
     def arrangement(self) -> Arrangement:
         """What is where: columns, rows, sheets, and the axes left inside the tiles."""
-        return self._arrangement
+        return self._now[0]
 
     def html(self, budget: int = SUMMARY_BYTES) -> str:
         """Return the grid as it is now as HTML that needs nothing else, with small pictures in it.
@@ -110,7 +114,7 @@ class Grid(Gallery):
         Args:
             budget: bytes; pictures get smaller, then fewer, where it would be passed, never words.
         """
-        return grid_html(self._arrangement, self._placed, budget=budget)
+        return grid_html(*self._now, budget=budget)
 
     @overload
     def png(self, path: None = None) -> Image.Image: ...
@@ -128,7 +132,7 @@ class Grid(Gallery):
             ValueError: the picture would be too large, whatever the size of its tiles.
             OSError: the PNG cannot be written.
         """
-        sheet = draw_grid(self._arrangement, self._placed)
+        sheet = draw_grid(*self._now)
         if path is None:
             return sheet
         target = Path(path)
@@ -162,11 +166,13 @@ class Grid(Gallery):
 
     def _place(self, state: QueryState) -> None:
         """Take in what became of the tasks."""
+        made = self.arrangement
         if self._ask is not None:
             before, self._pairs = self._pairs, tuple(self._ask())
             axes = [axes for axes, _ in self._pairs]
             if axes != [known for known, _ in before]:
-                self._arrangement = arrange(axes, **self._wishes)
+                made = arrange(axes, **self._wishes)
+                self._names, self._order = made.names(), made.order()
         newest = {task.id: task for task in state.data}
 
         def now(task: GenerationTask | None) -> GenerationTask | None:
@@ -175,28 +181,17 @@ class Grid(Gallery):
             # What the group does not have was deleted; a task of another group is as it was given.
             return task if state.is_loading or task.prompt_id != self.prompt_id else None
 
-        self._placed = tuple(now(task) for _, task in self._pairs)
-        self._labels = self._named()
+        self._now = (made, tuple(now(task) for _, task in self._pairs))
 
     def _shown(self) -> tuple[GenerationTask, ...]:
         """Return the tasks in the order they are read in, each once: one request may be in two places."""
-        there = [self._placed[place] for place in self._arrangement.order()]
+        _, tasks = self._now
+        self._called = {task.id: name for task, name in zip(tasks, self._names, strict=True) if task is not None}
+        there = (tasks[place] for place in self._order)
         return tuple({task.id: task for task in there if task is not None}.values())
 
-    def _named(self) -> dict[str, str]:
-        """Return for each task what its place is called."""
-        made = self._arrangement
-        found = {}
-        for place, (column, row, sheet) in made.where().items():
-            _, task = self._pairs[place]
-            spots = ((made.x, column), (made.y, row), (made.z, sheet))
-            words = [f"{side.name} {side.labels[number]}" for side, number in spots if side.name]
-            if task is not None:
-                found[task.id] = " · ".join(filter(None, [*words, made.inside[place]]))
-        return found
-
     def _tell_layout(self) -> None:
-        made = self._arrangement
+        made = self.arrangement
         sides = {
             letter: {"name": side.name, "labels": side.labels}
             for letter, side in zip("xyz", (made.x, made.y, made.z), strict=True)
@@ -208,7 +203,7 @@ class Grid(Gallery):
             self._send_out(content, [])
 
     def _card(self, task: GenerationTask) -> dict[str, Any]:
-        return super()._card(task) | {"label": self._labels.get(task.id, "")}
+        return super()._card(task) | {"label": self._called.get(task.id, "")}
 
     def _head(self, state: QueryState) -> dict[str, Any]:
         return super()._head(state) | {"lasting": self._lasting.key}

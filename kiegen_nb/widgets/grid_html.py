@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kiegen_nb.widgets.cards import DONE, facts, kind, prompt
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 LEAST = 2000  # bytes of a thumbnail that still shows something
 SEVERAL = 4  # pictures in one tile
+MOST = 400  # tiles; it is saved with the notebook
 _HEADER = "padding:4px 8px;text-align:left;vertical-align:top;font-weight:600;overflow-wrap:anywhere;border:0"
 _SEVERAL = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:4px"
 _CELL = "padding:4px;text-align:left;vertical-align:top;width:180px;min-width:96px;border:0"
@@ -28,7 +31,8 @@ def grid_html(arrangement: Arrangement, tasks: Sequence[GenerationTask | None], 
     Args:
         arrangement: what is where.
         tasks: for each of its places the task, None where there is none yet.
-        budget: bytes of HTML; pictures get smaller, then fewer, where it would be passed, never words.
+        budget: bytes of HTML; pictures get smaller, then fewer, where it would be passed, never words. Of more than
+            `MOST` tiles the first are shown, and the others counted.
     """
     if not tasks:
         return f'<div style="{BASE};color:{GREY}">Nothing here yet.</div>'
@@ -40,7 +44,8 @@ def _pictures(
     arrangement: Arrangement, tasks: Sequence[GenerationTask | None], left: int
 ) -> dict[tuple[int, int], str]:
     """Return the pictures that there is room for, by place and number; all of them small rather than a few large."""
-    wanted = [(place, n, asset) for place in arrangement.order() for n, asset in _seen(tasks[place])]
+    places = [place for _, _, columns in _rows(arrangement) for places in columns for place in places]
+    wanted = [(place, n, asset) for place in places for n, asset in _seen(tasks[place])]
     share = 3 * left // (4 * max(len(wanted), 1)) - 250  # base64 makes four of three, and a tag is around it
     most = max(LEAST, min(SMALL_BYTES, share))
     found = {}
@@ -63,23 +68,38 @@ def _tables(
 ) -> str:
     sandbox = any(task is not None and is_sandboxed(task) for task in tasks)
     parts = [f'<div style="{BASE};color:{GREY}"><strong>SANDBOX</strong></div>'] if sandbox else []
-    for number, rows in enumerate(arrangement.cells):
+    shown = 0
+    for number, rows in groupby(_rows(arrangement), key=itemgetter(0)):
         lines = []
-        for row, columns in enumerate(rows):
+        for _, row, columns in rows:
+            shown += sum(map(len, columns))
             cells = "".join(_cell(places, arrangement, tasks, pictures) for places in columns)
-            lines.append(f"<tr>{_header(arrangement.y, row, 'row')}{cells}</tr>")
+            lines.append(f'<tr style="background:none">{_header(arrangement.y, row, "row")}{cells}</tr>')
         title = _named(arrangement.z, number)
         caption = f'<caption style="{_HEADER};caption-side:top">{title}</caption>' if title else ""
         body = f"{_head(arrangement)}<tbody>{''.join(lines)}</tbody>"
         parts.append(f'<table style="{BASE};border-collapse:collapse;margin:0 0 12px">{caption}{body}</table>')
+    if shown < len(tasks):
+        parts.append(f'<div style="color:{GREY}">and {len(tasks) - shown:,} more</div>')
     return f'<div style="{BASE};overflow-x:auto">{"".join(parts)}</div>'
+
+
+def _rows(arrangement: Arrangement) -> Iterator[tuple[int, int, Sequence[Sequence[int]]]]:
+    """Yield sheet, row and tiles of the rows that are shown."""
+    tiles = 0
+    for sheet, rows in enumerate(arrangement.cells):
+        for row, columns in enumerate(rows):
+            tiles += len(columns)
+            if tiles > MOST and (sheet, row) != (0, 0):
+                return
+            yield sheet, row, columns[:MOST]
 
 
 def _head(arrangement: Arrangement) -> str:
     if not arrangement.x.name:
         return ""
     corner = f'<td style="{_HEADER}"></td>' if arrangement.y.name else ""
-    cells = "".join(_header(arrangement.x, column, "col") for column in range(len(arrangement.x.labels)))
+    cells = "".join(_header(arrangement.x, column, "col") for column in range(len(arrangement.x.labels[:MOST])))
     return f"<thead><tr>{corner}{cells}</tr></thead>"
 
 

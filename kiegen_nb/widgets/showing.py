@@ -36,7 +36,8 @@ def show(widget: Any, summary: Staying) -> None:
     from IPython.display import display  # noqa: PLC0415 - as above
 
     found = widget._repr_mimebundle_()
-    data, metadata = found if isinstance(found, tuple) else (found, {})
+    # A closed widget has no live form.
+    data, metadata = found if isinstance(found, tuple) else (found or {"text/plain": repr(widget)}, {})
     has_kernel = getattr(get_ipython(), "kernel", None) is not None
     display(data | {"text/html": ELSEWHERE}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
     if has_kernel:  # a terminal would print it

@@ -38,10 +38,10 @@ FILL = f"""import sys; sys.path.insert(0, {str(ROOT)!r})
 from kiegen_nb import Gallery, Session, Studio
 from tests.support.shelf import Shelf
 session = Session()
-shelf = Shelf(session, "bench")
+shelf = Shelf(session, {{group!r}})
 {{line}}
 shelf.store()"""
-SHOW = "Gallery('bench', session=session)"
+SHOW = "Gallery({group!r}, session=session)"
 
 # The pictures of before are gone as soon as the cell runs again.
 VISIBLE = """() => new Promise((resolve) => {
@@ -73,8 +73,9 @@ SCROLL = """() => new Promise((resolve) => {
     (function step(now) {
         if (last !== null) frames.push(now - last);
         last = now;
-        pane.scrollTop += 120;
-        if (frames.length < 240) requestAnimationFrame(step);
+        pane.scrollTop += 40;
+        const isMore = pane.scrollTop + pane.clientHeight < pane.scrollHeight - 1;
+        if (isMore && frames.length < 240) requestAnimationFrame(step);
         else resolve(frames);
     })(performance.now());
 })"""
@@ -105,11 +106,13 @@ class Counter:
         return found
 
 
-def opened(lab: Lab, context: BrowserContext, name: str, line: str) -> tuple[Notebook, Counter]:
+def opened(lab: Lab, context: BrowserContext, group: str, line: str) -> tuple[Notebook, Counter]:
     """Open a notebook whose group is filled."""
-    cells = [nbformat.v4.new_code_cell(text) for text in (FILL.format(line=line), SHOW)]  # type: ignore[no-untyped-call] # nbformat ships partial types
+    texts = FILL.format(line=line, group=group), SHOW.format(group=group)
+    cells = [nbformat.v4.new_code_cell(text) for text in texts]  # type: ignore[no-untyped-call] # nbformat ships partial types
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     made = nbformat.v4.new_notebook(cells=cells, metadata=kernel)  # type: ignore[no-untyped-call] # as above
+    name = f"{group}.ipynb"
     nbformat.write(made, lab.root / name)  # type: ignore[no-untyped-call] # as above
     page, counter = context.new_page(), Counter()
     page.on("websocket", counter.watch)
@@ -123,7 +126,7 @@ def opened(lab: Lab, context: BrowserContext, name: str, line: str) -> tuple[Not
 
 def items(lab: Lab, context: BrowserContext, number: int, runs: int) -> Iterator[Figure]:
     """Show a gallery of so many pictures, some times."""
-    notebook, counter = opened(lab, context, f"items-{number}.ipynb", f"shelf.pictures({number})")
+    notebook, counter = opened(lab, context, f"items-{number}", f"shelf.pictures({number})")
     times: list[float] = []
     frames = size = seen = 0
     for run in range(runs):
@@ -154,7 +157,7 @@ def items(lab: Lab, context: BrowserContext, number: int, runs: int) -> Iterator
 
 def film(lab: Lab, context: BrowserContext) -> Iterator[Figure]:
     """Play a film of 30 MB."""
-    notebook, counter = opened(lab, context, "film.ipynb", f"shelf.film(size={FILM})")
+    notebook, counter = opened(lab, context, "film", f"shelf.film(size={FILM})")
     notebook.page.evaluate(VISIBLE)
     counter.settle(notebook)
     begin = time.monotonic()

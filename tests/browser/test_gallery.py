@@ -152,6 +152,9 @@ def test_a_film_of_30_megabytes_plays_by_each_way(open_notebook: Callable[..., A
     page.locator("dialog video").evaluate("film => { film.currentTime = 3; }")
     page.wait_for_function("() => !document.querySelector('dialog video').seeking")
     assert page.locator("dialog video").evaluate("film => film.currentTime") >= 2.9
+    box = page.locator("dialog video").bounding_box()
+    assert box is not None
+    assert box["width"] / box["height"] == pytest.approx(16 / 9, rel=0.01)  # the controls lie on the film
     if way == "route":
         notebook.screenshot("lightbox-film")
 
@@ -280,6 +283,8 @@ def test_how_it_looks(open_notebook: Callable[..., Any]) -> None:
     notebook.screenshot("gallery-select")
     page.get_by_role("button", name="Show the two side by side").click()
     expect(page.locator(".kg-full:not(.kg-soft)")).to_have_count(2)
+    for picture in page.locator(".kg-full").all():
+        page.wait_for_function(DECODED, arg=picture.element_handle())
     notebook.screenshot("lightbox-compare")
     page.keyboard.press("Escape")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")

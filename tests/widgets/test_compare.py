@@ -61,7 +61,7 @@ def test_the_table_marks_differences_and_tells_cost_time_seed_and_rating(tmp_pat
         activity=None,
     )
     page = compare(a, b)._repr_html_()
-    marked = [row for row in page.split("<tr>") if "background" in row and "<th" in row]
+    marked = [row for row in page.split("<tr") if "color-mix" in row and "<th" in row]
     assert len(marked) == 1
     assert "prompt" in marked[0]
     for words in ("4 credits", "7.5 s", "★★★", "dull", "Failed: Flagged.", "Seed", "<details>"):

@@ -278,6 +278,43 @@ def test_less_motion_means_no_film_under_the_pointer(page: Page, place: Place) -
     assert bench.errors == []
 
 
+def test_films_stay_with_sound_once_somebody_turns_it_on(page: Page, place: Place) -> None:
+    server = Server(page, place.notebook.parent)
+    bench = Bench(page, film_gallery(place))
+    server.files_of = {"a/0": place.group / "film.mp4"}
+    player = page.locator("dialog video")
+    page.locator(".kg-pic").click()
+    assert player.evaluate("player => player.muted") is True
+    player.evaluate(
+        "player => new Promise((done) => { player.addEventListener('volumechange', done); player.muted = false; })"
+    )
+    page.keyboard.press("Escape")
+    page.locator(".kg-pic").click()
+    assert player.evaluate("player => player.muted") is False
+    assert bench.errors == []
+
+
+def test_the_small_picture_stays_until_the_large_one_is_there(page: Page, place: Place) -> None:
+    server, held = Server(page, place.notebook.parent), []
+
+    def hold(route: Route) -> None:
+        if route.request.url.endswith("probe=1"):
+            server.media(route)
+        else:
+            held.append(route)
+
+    server.route = hold
+    server.files_of = {"a/0": place.group / "a-0.png"}
+    bench = Bench(page, gallery_of(place, "a"))
+    with page.expect_request("**/media/a/0"):
+        page.locator(".kg-pic").click()
+    picture = page.locator(".kg-full:not(.kg-soft)")
+    assert picture.evaluate("img => [img.naturalWidth, img.style.background.includes('url(\"blob:')]") == [0, True]
+    server.media(held[0])
+    page.wait_for_function("img => img.naturalWidth === 320 && !img.style.background", arg=picture.element_handle())
+    assert bench.errors == []
+
+
 # The zip
 
 

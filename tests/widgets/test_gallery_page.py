@@ -179,7 +179,7 @@ def test_a_video_plays_on_demand(page: Page, tmp_path: Path) -> None:
     assert bench.answer() == ["details", "full"]
     player = page.locator("dialog video")
     page.wait_for_function("player => player.currentTime > 0", arg=player.element_handle())
-    assert player.evaluate("player => [player.controls, player.loop, player.muted]") == [True, True, False]
+    assert player.evaluate("player => [player.controls, player.loop, player.muted]") == [True, True, True]
     assert player.get_attribute("src").startswith("blob:")  # type: ignore[union-attr] # None fails too
 
 

@@ -13,12 +13,12 @@ import IPython.display
 import pytest
 from PIL import Image
 
-from kiegen_nb import Session, compare, imagen4
+from kiegen_nb import Session, compare, imagen4, sweep
 from kiegen_nb.batch.grid import arrange
 from kiegen_nb.tasks import UNCONFIRMED, Activity, Asset, AssetKind, GenerationTask, TaskStatus
 from kiegen_nb.widgets import grid_sheet, lasting
 from kiegen_nb.widgets.grid import Grid
-from kiegen_nb.widgets.grid_html import SEVERAL, grid_html
+from kiegen_nb.widgets.grid_html import MOST, SEVERAL, grid_html
 from kiegen_nb.widgets.lasting import LastingOutput
 from kiegen_nb.widgets.summary import SUMMARY_BYTES
 from tests.conftest import until
@@ -239,6 +239,15 @@ def test_a_tile_shows_some_of_many_pictures_and_what_tells_its_results_apart(tmp
     assert "repeat 1" in html
 
 
+def test_of_very_many_tiles_the_first_are_saved_and_the_others_counted() -> None:
+    tall = Grid([({"a": n % 10, "b": n // 10}, None) for n in range(10_000)]).html()
+    assert Outline(tall).tags.count("tr") == 1 + MOST // 10
+    assert "and 9,600 more" in tall
+    wide = Grid([({"a": n}, None) for n in range(1_000)]).html()
+    assert Outline(wide).tags.count("th") == MOST
+    assert "and 600 more" in wide
+
+
 def test_an_empty_grid_says_so() -> None:
     assert "Nothing here yet." in Grid([]).html()
     assert grid_html(arrange([{}]), [None]).count("Not asked for yet") == 1
@@ -425,4 +434,27 @@ def test_a_grid_of_a_real_session_fills_and_keeps_ratings(make_session: Callable
     comparison = compare(*handles)
     assert comparison.differences == {"seed": (1, 2)}
     assert "SANDBOX" in grid.html()
+    grid.close()
+
+
+def test_a_batch_shows_its_own_grid_and_what_is_asked_anew_takes_its_tile(make_session: Callable[..., Session]) -> None:
+    session = make_session()
+    plan = sweep(imagen4("a red kite"), aspect_ratio=["1:1", "16:9"], prompt=["a red kite", "a crowd, sandbox:fail"])
+    batch = session.batch(plan, "kites")
+    grid = batch.grid(x="prompt")
+    assert repr(grid) == "Grid(prompt, aspect_ratio: 2 × 2)"  # noqa: RUF001 - the sign is meant
+    sent = record(grid)
+    say(grid, type="ready", view="v")
+    batch.wait(20)
+    until(lambda: len(Outline(grid.html()).sources) == 2)
+    assert grid.html().count("Failed: ") == 2
+    first = {failed.id for failed in batch.failed}
+    assert batch.retry_failed() == 2
+    batch.wait(20)
+    until(lambda: {known.id for known in grid.tasks} == {known.id for known in batch.tasks})
+    assert not first & {known.id for known in grid.tasks}
+    layouts = [message["ids"] for message in sent if message["type"] == "layout"]
+    assert layouts[-1] == [known.id for known in batch.tasks]
+    with pytest.raises(ValueError, match="x='promt' is no axis of this grid"):
+        batch.grid(x="promt")
     grid.close()
