@@ -111,7 +111,9 @@ class Run:
         self._waiting: dict[int, Place] = {}  # ours to send, and not sent yet
         self._line: list[int] = []  # a heap of their numbers, and of some that are waiting no more
         self._by_task: dict[str, Place] = {}
-        self._coming: set[object] = set()  # what `begin` was not told of yet
+        self._coming: set[object] = set()  # what `begin` was told of and is not through with
+        self._arrived = asyncio.Event()
+        self._is_cancelling = False
         self._flying: dict[int, Place] = {}  # not finished, and not in the line
         self._unanswered: dict[int, Place] = {}  # those among them that this batch is sending
 
@@ -129,19 +131,22 @@ class Run:
         self._engine.thread.submit(self._begin(places, token))
 
     async def _begin(self, places: Sequence[Place], token: object) -> None:
-        self.ended = None
-        for place in places:
-            self._by_task[place.task.id] = place
-            self._flying[place.number] = place
-        self._coming.discard(token)
-        for count, place in enumerate(places, 1):
-            self._engine.adopt(place.task, "queued" if self._engine.held.is_held(place.task.id) else "followed")
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
-        for count, place in enumerate(places, 1):
-            self._follow(place)
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
+        try:
+            self.ended = None
+            for place in places:
+                self._by_task[place.task.id] = place
+                self._flying[place.number] = place
+            for count, place in enumerate(places, 1):
+                self._engine.adopt(place.task, "queued" if self._engine.held.is_held(place.task.id) else "followed")
+                if count % _BREATH == 0:
+                    await asyncio.sleep(0)
+            for count, place in enumerate(places, 1):
+                self._follow(place)
+                if count % _BREATH == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self._coming.discard(token)
+            self._arrived.set()
         self._go_on()
 
     def returned(self, task_id: str, error: KiegenError | None) -> None:
@@ -179,6 +184,10 @@ class Run:
 
     async def cancel(self) -> int:
         """Take back what is not sent; return how many."""
+        self._is_cancelling = True
+        while self._coming:
+            self._arrived.clear()
+            await self._arrived.wait()
         self._flying |= self._waiting
         self._waiting, self._line, self.reason = {}, [], None
         queued = [place for place in self._flying.values() if self._is_queued(place)]
@@ -194,6 +203,7 @@ class Run:
                     self._put_in_line(place)
             raise
         finally:
+            self._is_cancelling = False
             self._go_on()
         return taken
 
@@ -217,9 +227,7 @@ class Run:
 
     def _go_on(self) -> None:
         """Send what may be sent."""
-        while self.reason is None and not self._engine.is_closed and (place := self._first()) is not None:
-            if not self._has_room():
-                break
+        while self._may_send() and (place := self._first()) is not None:
             if not self.spending.fits(place.estimate):
                 if not self._flying:
                     self._pause(self._too_dear(place))
@@ -238,7 +246,9 @@ class Run:
             self.ends.settle(is_settled=True)
         self._on_change()
 
-    def _has_room(self) -> bool:
+    def _may_send(self) -> bool:
+        if self.reason is not None or self._is_cancelling or self._engine.is_closed:
+            return False
         if self.concurrency is not None and len(self._flying) >= self.concurrency:
             return False
         return len(self._unanswered) < AHEAD * (self._engine.limits.creates or NO_LIMIT)

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from kiegen_nb.batch.plan import Plan
-from kiegen_nb.batch.sending import AHEAD
 from kiegen_nb.engine.store_asks import MOST_AT_ONCE
 from kiegen_nb.kie.models.imagen4 import imagen4
 from tests.benchmarks.measuring import PROMPT, Figure, Ticker, place
@@ -48,7 +47,7 @@ def batch_under_limits(tasks: int) -> Sequence[Figure]:
     off = [abs(moment - wall) / wall * 100 for moment in foretold]
     return [
         Figure("results", tasks, least=tasks),
-        Figure("creates", creates, most=tasks, least=None),
+        Figure("creates", creates, most=tasks),
         Figure("requests answered 429", refused, most=0),
         Figure("wall, s", wall, most=(tasks - 1) // 20 * 10 + 10, digits=1),
         Figure(
@@ -99,6 +98,5 @@ def stored() -> Sequence[Figure]:
         Figure("batch.to_frame(), s", own, digits=2),
         Figure("batch.progress, ms", progress * 1000),
         Figure("batch.cancel() of all that is not sent, s", cancelling, digits=2, note=f"{cancelled} of them"),
-        Figure("in the line for a slot at most", AHEAD * 20),
         Figure("longest stall of the engine's loop, ms", ticker.worst * 1000, most=50),
     ]

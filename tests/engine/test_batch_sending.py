@@ -498,6 +498,18 @@ def test_cancelling_takes_back_what_is_not_sent_and_nothing_else(
     assert batch.cancel() == 0
 
 
+def test_cancelling_at_once_takes_back_what_the_engine_has_not_even_taken_in(
+    engine: Engine, kie: Kie, clock: FakeClock
+) -> None:
+    answer(kie)
+    batch = start(engine, kites(450))
+    taken = batch.cancel()
+    finish(engine, clock, batch)
+    progress = batch.progress
+    assert (progress.failed, progress.succeeded, progress.queued) == (taken, 450 - taken, 0)
+    assert len(kie.creates) == 450 - taken <= 20
+
+
 def test_a_paused_batch_can_be_cancelled(engine: Engine, kie: Kie, clock: FakeClock) -> None:
     kie.on_create = [POOR]
     batch = start(engine, kites(5), concurrency=1)
