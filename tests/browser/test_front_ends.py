@@ -1,4 +1,4 @@
-"""The studio where people may also open it: Notebook 7 and Voilà; each is skipped, loudly, where it is not installed."""
+"""The studio where people may also open it: Notebook 7 and Voila. Where one is not installed the test says so."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 STUDIO = "from kiegen_nb import Session, Studio\nStudio(session=Session(), prompt_id={group!r})"
+FULL_SIZE = "() => [...document.querySelectorAll('dialog img')].some(img => img.complete && img.naturalWidth > 600)"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -43,7 +44,14 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 
 def write(lab: Lab, name: str, code: str) -> None:
     """Put a notebook of one cell into the server's folder."""
-    cell = {"cell_type": "code", "id": "c0", "metadata": {}, "outputs": [], "execution_count": None, "source": code}
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "id": "c0",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": code,
+    }
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}, "cells": [cell]}
     (lab.root / name).write_text(json.dumps(notebook), encoding="utf-8")
 
@@ -63,10 +71,8 @@ def make_a_picture(page: Page, prompt: str) -> None:
 def enlarge(page: Page) -> None:
     """Open the picture and see it at its full size, not the thumbnail."""
     page.locator(".kg-pic").first.click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_be_visible()
-    full = dialog.locator("img").first
-    page.wait_for_function("img => img.complete && img.naturalWidth > 600", arg=full.element_handle())
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.wait_for_function(FULL_SIZE)
 
 
 def shoot(page: Page, name: str) -> None:
