@@ -1,18 +1,24 @@
-"""The studio where people may also open it: Notebook 7 and Voila. Where one is not installed the test says so."""
+"""Where people may also work: the studio in Notebook 7 and Voila, the gallery in marimo, where they are installed."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_quickstart import DECODED, SCREENSHOTS
+from tests.conftest import until
+from tests.support.worlds import closed_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import BrowserContext, Page
 
@@ -24,14 +30,26 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 STUDIO = "from kiegen_nb import Session, Studio\nStudio(session=Session(), prompt_id={group!r})"
-FULL_SIZE = "() => [...document.querySelectorAll('dialog img')].some(img => img.complete && img.naturalWidth > 600)"
+APP = """import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import marimo as mo
+    from kiegen_nb import Gallery, Session, imagen4
+    session = Session()
+    session.submit(imagen4("a red kite over the sea"), prompt_id="marimo")
+    mo.ui.anywidget(Gallery("marimo", session=session))
+    return
+"""
+FULL_SIZE = "pictures => pictures.some(img => img.complete && img.naturalWidth > 600)"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def needs(package: str) -> None:
     """Skip the test where a front end is not installed."""
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package.upper()} IS NOT INSTALLED: the studio was not tried in it (pip install {package})")
+        pytest.skip(f"{package.upper()} IS NOT INSTALLED: nothing was tried in it (pip install {package})")
 
 
 @pytest.fixture
@@ -71,8 +89,9 @@ def make_a_picture(page: Page, prompt: str) -> None:
 def enlarge(page: Page) -> None:
     """Open the picture and see it at its full size, not the thumbnail."""
     page.locator(".kg-pic").first.click()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    page.wait_for_function(FULL_SIZE)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    until(lambda: bool(dialog.locator("img").evaluate_all(FULL_SIZE)), 60)
 
 
 def shoot(page: Page, name: str) -> None:
@@ -84,8 +103,8 @@ def test_notebook_7_shows_the_studio(lab: Lab, page: Page) -> None:
     needs("notebook")
     write(lab, "classic.ipynb", STUDIO.format(group="classic"))
     page.goto(f"{lab.url}/notebooks/classic.ipynb?token={lab.token}")
-    page.locator(".jp-Notebook .jp-Cell").first.click()
-    expect(page.locator(".jp-NotebookKernelStatus, .jp-Notebook-ExecutionIndicator").first).to_be_visible()
+    expect(page.locator(".jp-Notebook-ExecutionIndicator").first).to_have_attribute("data-status", "idle")
+    page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     make_a_picture(page, "a lighthouse at dusk")
     shoot(page, "notebook-7")
@@ -101,3 +120,31 @@ def test_voila_shows_the_studio(lab: Lab, page: Page) -> None:
     shoot(page, "voila")
     enlarge(page)
     shoot(page, "voila-enlarged")
+
+
+@pytest.fixture
+def marimo(tmp_path: Path) -> Iterator[str]:
+    """The address of an app in marimo."""
+    needs("marimo")
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    port = closed_port()
+    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token", "--port", str(port)]
+    with (tmp_path / "marimo.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=dict(os.environ), stdout=log, stderr=log)
+    try:
+        until(lambda: listens(port), 60)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_marimo_shows_the_gallery(marimo: str, page: Page) -> None:
+    page.goto(marimo)
+    gallery = page.locator(".kg").first
+    expect(gallery).to_contain_text("SANDBOX")
+    expect(gallery.locator(".kg-thumb")).to_have_count(1)
+    page.wait_for_function(DECODED, arg=gallery.locator(".kg-thumb").first.element_handle())
+    shoot(page, "marimo")
+    enlarge(page)
+    shoot(page, "marimo-enlarged")
