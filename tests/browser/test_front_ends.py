@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +75,13 @@ def write(lab: Lab, name: str, code: str) -> None:
     (lab.root / name).write_text(json.dumps(notebook), encoding="utf-8")
 
 
+def is_connected(lab: Lab, name: str) -> bool:
+    """Whether a notebook's kernel is idle and its page talks to it."""
+    with urllib.request.urlopen(f"{lab.url}/api/sessions?token={lab.token}", timeout=10) as answer:  # noqa: S310 - our own loopback
+        kernels = [session["kernel"] for session in json.load(answer) if session["path"] == name]
+    return any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels)
+
+
 def make_a_picture(page: Page, prompt: str) -> None:
     """Do what a person does: write, press, see."""
     gallery = page.locator(".kg").first
@@ -103,6 +111,9 @@ def test_notebook_7_shows_the_studio(lab: Lab, page: Page) -> None:
     needs("notebook")
     write(lab, "classic.ipynb", STUDIO.format(group="classic"))
     page.goto(f"{lab.url}/notebooks/classic.ipynb?token={lab.token}")
+    # A cell that is run before its page knows the kernel is silently not run.
+    until(lambda: is_connected(lab, "classic.ipynb"), 60)
+    expect(page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3")
     expect(page.locator(".jp-Notebook-ExecutionIndicator").first).to_have_attribute("data-status", "idle")
     page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
