@@ -393,6 +393,12 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _with_address(rule: dict[str, object]) -> dict[str, object]:
     body = rule.get("body")
     if not isinstance(body, str):
