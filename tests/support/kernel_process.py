@@ -117,13 +117,18 @@ class Kernel:
     @property
     def log(self) -> list[dict[str, Any]]:
         """Its log records so far: ``at``, ``event``, ``task`` and ``words``, with its name as ``kernel``."""
-        lines = (self._folder / f"{self.job.name}.log").read_text(encoding="utf-8").splitlines(keepends=True)
-        # A killed process may leave half a line.
+        # A killed process may leave half a line, or nothing at all.
+        lines = self._written.splitlines(keepends=True)
         return [json.loads(line) | {"kernel": self.job.name} for line in lines if line.endswith("\n")]
 
     def count(self, event: str) -> int:
         """Return how many records of a kind there are so far."""
-        return (self._folder / f"{self.job.name}.log").read_text(encoding="utf-8").count(f'"event": "{event}"')
+        return self._written.count(f'"event": "{event}"')
+
+    @property
+    def _written(self) -> str:
+        file = self._folder / f"{self.job.name}.log"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def told(self, event: str) -> list[str]:
         """Return the tasks of all records of a kind, in order."""
