@@ -132,7 +132,7 @@ def galleries(states: States) -> None:
     expect(errors.locator(".kg-card[data-kind=done]")).to_have_count(1)
     pending = states.below("Pending, from the click")
     expect(pending.get_by_text("9 pending")).to_be_visible()
-    expect(pending.get_by_text("SANDBOX", exact=True)).to_be_visible()
+    expect(pending.locator(".kg-sandbox")).to_be_visible()
     expect(pending.get_by_text("9,876.5 credits left")).to_be_visible()
     expect(pending.get_by_role("progressbar", name="All pending tasks")).to_be_visible()
     for prompt, word in WAITING.items():
@@ -191,14 +191,14 @@ def grids(states: States) -> None:
     expect(filling.locator(".kg-failed")).to_contain_text("the credits were given back")
     sheets = states.below("Through, with a sheet for each model")
     expect(sheets.get_by_role("table")).to_have_count(2)
-    expect(sheets.locator("caption")).to_have_text(["model: google/imagen4-fast", "model: google/imagen4"])
+    expect(sheets.locator(".kg-sheet")).to_have_text(["model: google/imagen4-fast", "model: google/imagen4"])
     expect(sheets.locator(".kg-tile.kg-done")).to_have_count(12)
     repeats = states.below("Repeats share a tile")
     expect(repeats.locator(".kg-many")).to_have_count(4)
     expect(repeats.locator(".kg-inside").first).to_have_text("repeat 0")
     html = states.below("A grid as a piece of HTML")
     expect(html.locator("img")).to_have_count(2)
-    expect(html.get_by_text("Nothing here yet.")).to_be_visible()
+    expect(html.locator(".kg-empty")).to_have_text("Nothing here yet.")
 
 
 def experiments(states: States) -> None:
