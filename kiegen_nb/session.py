@@ -139,6 +139,10 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
             InvalidParams: a field is wrong; nothing was sent.
             StoreError: the request could not be stored, so it was not sent.
             SessionClosed: this session was closed.
+
+        Example:
+            >>> task = await session.submit(imagen4("a red kite", aspect_ratio="16:9"))  # doctest: +SKIP
+            >>> task.assets[0].path  # doctest: +SKIP
         """
         self._check_open()
         return self._engine.submit(
@@ -191,6 +195,9 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
 
         Raises:
             InvalidParams: the task has no such follow-up, or a field is wrong; nothing was sent.
+
+        Example:
+            >>> longer = await session.follow_up(film, "extend", prompt="it turns and dives")  # doctest: +SKIP
         """
         self._check_open()
         parent = task if isinstance(task, GenerationTask) else task.task

@@ -72,7 +72,7 @@ class Progress:
     @property
     def times(self) -> str:
         """How long it has taken and will take, and what it has cost, in words."""
-        said = f"{_time(self.elapsed)} so far"
+        said = f"{_time(self.elapsed)} {'in all' if self.is_done else 'so far'}"
         if self.credits_spent:
             said += f", {self.credits_spent:g} credits spent"
         if not self.is_done and self.expected_end is not None and self.remaining is not None:

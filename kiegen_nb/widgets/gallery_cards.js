@@ -9,20 +9,6 @@ function ghost(ratio) {
   return node;
 }
 
-// What stands behind a picture of another shape than its frame: a few pixels of it, drawn large and so blurred.
-// A filter would look the same, and make a long gallery jerk where there is no graphics card.
-async function haze(img, { width, height }) {
-  if (width && height && Math.abs(width / height - 4 / 3) < 0.02) return;
-  const node = h('canvas', 'kg-haze', { width: 12, height: 9, 'aria-hidden': 'true' });
-  try {
-    const small = await createImageBitmap(img, { resizeWidth: 12, resizeHeight: 9 });
-    node.getContext('bitmaprenderer').transferFromImageBitmap(small);
-    img.before(node);
-  } catch {
-    // It is an ornament.
-  }
-}
-
 function bar(label) {
   const node = h('div', 'kg-progress', { role: 'progressbar', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('span'));
   return node;
@@ -154,9 +140,7 @@ function createCards(ctx) {
     else if (!asset.thumb) button.append(h('span', 'kg-kind', {}, asset.kind === 'image' ? asset.name : asset.kind));
     else {
       media.withThumb(asset.thumb, (url) => {
-        const img = h('img', 'kg-thumb', { src: url, alt: name, decoding: 'async' });
-        if (total === 1) img.onload = () => haze(img, asset);
-        button.prepend(img);
+        button.prepend(h('img', 'kg-thumb', { src: url, alt: name, decoding: 'async' }));
       });
     }
     if (timed) {

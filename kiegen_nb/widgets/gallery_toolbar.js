@@ -87,8 +87,15 @@ function createToolbar(ctx) {
       }, 'Show all');
       empty.replaceChildren('Nothing matches. ', clear);
     } else {
-      empty.replaceChildren(!ctx.loaded || ctx.header.loading ? 'Reading…' : 'Nothing here yet. Press Generate.');
+      empty.replaceChildren(nothing());
     }
+  }
+
+  function nothing() {
+    if (!ctx.loaded || ctx.header.loading) return 'Reading…';
+    if (ctx.header.error) return 'Nothing could be read yet.';
+    if (ctx.header.loads) return 'Nothing here yet. Press Generate.';
+    return ctx.header.live ? 'Nothing here yet. What is asked for in this group shows up here.' : 'Nothing to show.';
   }
 
   function options(select, first, entries, chosen) {

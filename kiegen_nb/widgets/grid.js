@@ -57,9 +57,8 @@ function render({ model, el }) {
     tiles.clear();
     built.clear();
     lines = [];
-    pane.replaceChildren(...layout.cells.map(sheet));
-    pane.hidden = layout.ids.length === 0;
-    if (pane.hidden) ctx.say('Nothing here yet.');
+    if (layout.ids.length) pane.replaceChildren(...layout.cells.map(sheet));
+    else pane.replaceChildren(h('p', 'kg-empty', {}, 'Nothing here yet.'));
   }
 
   const named = ({ name }, label) => (name ? `${name}: ${label}` : label);

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PACE = 10.0  # least seconds between two updates while something is pending
 END_PACE = 1.0  # the same when nothing is: the last state must be in the notebook before it is saved
+AFTER = 1.0  # seconds the first build leaves to the gallery, which is shown at the same moment
 SHARE = 20  # and never more than a twentieth of the time is spent on them
 SHEET = "contact-sheet.webp"
 CSS_CLASS = "kiegen-summary"
@@ -76,6 +77,7 @@ class Summary:
         clock: seconds of a clock that never goes back.
         later: calls a function after so many seconds; returns what cancels it.
         worker: makes the pictures and pages, off the display thread.
+        pause: sleeps so many seconds, in the worker.
 
     Attributes:
         version: changes with what is shown; the HTML's outermost element carries it as ``data-kiegen-version``.
@@ -90,17 +92,20 @@ class Summary:
         clock: Callable[[], float] = time.monotonic,
         later: Callable[[float, Callable[[], None]], Callable[[], None]] | None = None,
         worker: Executor | None = None,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self.prompt_id = prompt_id
         self.version = ""
         self._session = session
         self._clock, self._later, self._worker = clock, later or _call_later, worker or _worker
+        self._pause = pause
         self._index = IndexPage(session.output_dir)
         self._notebook = notebook_folder()
         self._context = contextvars.copy_context()
         self._end: Callable[[], object] | None = None
         self._promised = False  # whether what is shown tells people to look at the sheet
         self._cell: int | None = None
+        self._begin = 0.0  # when the worker may begin
         # All below is touched on the display thread only.
         self._tasks: tuple[GenerationTask, ...] = ()
         self._shown = ""
@@ -133,6 +138,7 @@ class Summary:
         self.version, self._sent = version_of(tasks), self._html(tasks)
         display(self._bundle(self._sent), raw=True, display_id=self.display_id)  # type: ignore[no-untyped-call]
         if self._end is None:
+            self._begin = self._clock() + AFTER
             self._end = self._session.subscribe(self.prompt_id, self._on_state)
 
     _ipython_display_ = display
@@ -204,6 +210,10 @@ class Summary:
     # In the worker.
 
     def _build(self, tasks: tuple[GenerationTask, ...]) -> None:
+        # The worker waits, not a timer: a process that ends waits for it, and so leaves a page with its last results.
+        # A page that is not there yet is small, and the summary shall soon name it.
+        if (wait := self._begin - self._clock()) > 0 and self._index.is_there():
+            self._pause(wait)
         began = self._clock()
         try:
             self._write_files(tasks)

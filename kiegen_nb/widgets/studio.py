@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,12 @@ from kiegen_nb.widgets.showing import show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from kiegen_nb.tasks import Asset, GenerationTask
     from kiegen_nb.widgets.protocol import GallerySession
+
+_WORDS = 40  # characters of a prompt that name a file
 
 
 class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
@@ -117,7 +121,8 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         """Put a result into the first field of the form in front that takes such a file.
 
         A saved file is uploaded, because the service's own address of a result soon dies; the field shows how far it
-        is. Without one, or in a session that takes no uploads, that address is taken.
+        is, and calls it by the beginning of its prompt. Without one, or in a session that takes no uploads, that
+        address is taken.
 
         Raises:
             KiegenError: the form has no such field, or there is neither a file nor an address of the result.
@@ -134,7 +139,7 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
                 continue
             if str(control.field.hints.get("control")).removesuffix("s") in (kind, "file"):
                 if path is not None:
-                    control.take(path)
+                    control.take(path, self._called(asset, path))
                 else:
                     control.add(str(asset.url))
                 return
@@ -154,6 +159,14 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
 
     def _ipython_display_(self) -> None:
         show(self, self.gallery.remains)
+
+    def _called(self, asset: Asset, path: Path) -> str:
+        """Return a result's name for people: the file's own is its task's id."""
+        prompts = (re.sub(r"[\s/\\]+", " ", task.prompt).strip() for task in self.gallery.tasks if asset in task.assets)
+        words = next(prompts, "")
+        if not words:
+            return path.name
+        return f"{words if len(words) <= _WORDS else f'{words[: _WORDS - 1].rstrip()}…'}{path.suffix}"
 
     def _name(self) -> str | None:
         place = self.tabs.selected_index or 0

@@ -142,9 +142,14 @@ class UploadWidget(CodeWidget):
         else:
             self._callbacks.append(callback)
 
-    def add(self, path: str | os.PathLike[str]) -> None:
-        """Upload a file of the kernel's machine, shown like the others. Returns at once, on any thread."""
-        self._session.on_display(self._add, Path(path))
+    def add(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Upload a file of the kernel's machine, shown like the others. Returns at once, on any thread.
+
+        Args:
+            path: the file.
+            name: what it is called in the list; its own name if None.
+        """
+        self._session.on_display(self._add, Path(path), name)
 
     def remove(self, upload: UploadResult | str) -> None:
         """Take an upload, or its address, off the list; Kie deletes it by itself. Returns at once, on any thread."""
@@ -246,8 +251,8 @@ class UploadWidget(CodeWidget):
 
     # From here to Kie
 
-    def _add(self, path: Path) -> None:
-        item = Item(uuid.uuid4().hex, shown_name(path.name), source=path)
+    def _add(self, path: Path, name: str | None) -> None:
+        item = Item(uuid.uuid4().hex, shown_name(name or path.name), source=path)
         self._put(item)
         self._start(item, path, keep_copy=False)
 

@@ -132,8 +132,12 @@ class FileControl(Control):
             self.show_names()
             self._forget(url for url in self._uploaded() if url not in held)
 
-    def take(self, path: Path) -> None:
+    def take(self, path: Path, name: str | None = None) -> None:
         """Upload a file of this machine, and take its address when there is one.
+
+        Args:
+            path: the file.
+            name: what it is called; its own name if None.
 
         Raises:
             KiegenError: the session takes no uploads.
@@ -143,7 +147,7 @@ class FileControl(Control):
             most = self.field.most
             if not self.takes_one and most is not None and len(self.addresses) >= most:
                 raise ValueError(f"{self.field.title} takes {most} at most.")
-            self._open().add(path)
+            self._open().add(path, name=name)
 
     @property
     def names(self) -> dict[str, str]:

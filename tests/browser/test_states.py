@@ -126,13 +126,13 @@ def uploads(states: States, large: Path) -> None:
 
 def galleries(states: States) -> None:
     expect(states.below("Loading:").get_by_text("Reading…")).to_be_visible()
-    expect(states.below("Empty:").get_by_text("Nothing here yet")).to_be_visible()
+    expect(states.below("Empty:").get_by_text("Nothing to show.")).to_be_visible()
     errors = states.below("An error with nothing to show")
     expect(errors.get_by_role("alert").filter(has_text="Kie could not be reached (502)")).to_have_count(2)
     expect(errors.locator(".kg-card[data-kind=done]")).to_have_count(1)
     pending = states.below("Pending, from the click")
     expect(pending.get_by_text("9 pending")).to_be_visible()
-    expect(pending.get_by_text("SANDBOX", exact=True)).to_be_visible()
+    expect(pending.locator(".kg-sandbox")).to_be_visible()
     expect(pending.get_by_text("9,876.5 credits left")).to_be_visible()
     expect(pending.get_by_role("progressbar", name="All pending tasks")).to_be_visible()
     for prompt, word in WAITING.items():
@@ -170,6 +170,54 @@ def finished(states: States) -> None:
     expect(states.below("Without a session there are no buttons").locator(".kg-acts")).to_have_count(0)
 
 
+def rated(states: States) -> None:
+    shown = states.below("Rated and with a comment")
+    for prompt, stars in (("a red kite over the sea", "5 of 5"), ("a lighthouse at dusk", "2 of 5")):
+        expect(card(shown, prompt).get_by_role("slider")).to_have_attribute("aria-valuetext", stars)
+    expect(card(shown, "a red kite over the sea").locator(".kg-said")).to_have_text("the best light of all")
+    expect(card(shown, "a fox runs through the snow").get_by_role("slider")).to_have_attribute(
+        "aria-valuetext", "not rated"
+    )
+
+
+def grids(states: States) -> None:
+    filling = states.below("Filling: results, pending ones")
+    expect(filling.get_by_role("table")).to_have_count(1)
+    for kind, count in (("done", 2), ("pending", 2), ("failed", 1), ("waits", 1)):
+        expect(filling.locator(f".kg-tile.kg-{kind}")).to_have_count(count)
+    expect(filling.get_by_text("Not part of it")).to_have_count(2)
+    expect(filling.get_by_role("columnheader")).to_have_text(["16:9", "1:1", "9:16", "4:3"])
+    expect(filling.locator(".kg-said")).to_have_text("the best light of all")
+    expect(filling.locator(".kg-failed")).to_contain_text("the credits were given back")
+    sheets = states.below("Through, with a sheet for each model")
+    expect(sheets.get_by_role("table")).to_have_count(2)
+    expect(sheets.locator(".kg-sheet")).to_have_text(["model: google/imagen4-fast", "model: google/imagen4"])
+    expect(sheets.locator(".kg-tile.kg-done")).to_have_count(12)
+    repeats = states.below("Repeats share a tile")
+    expect(repeats.locator(".kg-many")).to_have_count(4)
+    expect(repeats.locator(".kg-inside").first).to_have_text("repeat 0")
+    html = states.below("A grid as a piece of HTML")
+    expect(html.locator("img")).to_have_count(2)
+    expect(html.locator(".kg-empty")).to_have_text("Nothing here yet.")
+
+
+def experiments(states: States) -> None:
+    compared = states.below("Two tasks side by side; what differs")
+    for name in ("prompt", "aspect_ratio", "seed", "Rating", "Comment"):
+        expect(compared.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+    compared.get_by_text(re.compile(r"parameters? the same")).click()
+    expect(compared.get_by_role("rowheader", name="api_model")).to_be_visible()
+    expect(states.below("A failed one beside a film")).to_contain_text("not set")
+    batch = states.below("Running; then paused")
+    expect(batch.get_by_role("img")).to_have_count(4)
+    for words in ("SANDBOX", "118 succeeded, 60 running, 22 queued", "Paused.", "and 3 more failed", "200 succeeded"):
+        expect(batch).to_contain_text(words)
+    expect(batch).to_contain_text('<img src=x onerror="alert(2)"> is not allowed.')
+    expect(batch.locator("img")).to_have_count(0)
+    expect(states.below("What is asked for, and what it costs")).to_contain_text("Plan of 24 requests")
+    expect(states.below("And what of it is there already")).to_contain_text("3 of 24 are there")
+
+
 def together(states: States) -> None:
     studio = states.below("## Studio")
     expect(studio.get_by_role("tab", name="Market")).to_be_visible()
@@ -189,6 +237,9 @@ def test_every_state_is_there_with_its_words_and_roles(states: States, tmp_path:
     uploads(states, tmp_path / "large.mp4")
     galleries(states)
     finished(states)
+    rated(states)
+    grids(states)
+    experiments(states)
     together(states)
 
 
@@ -218,6 +269,16 @@ def test_every_state_can_be_looked_at(states: States, theme: str) -> None:
         "pending": ("Pending, from the click",),
         "success": ("Success: a picture, several",),
         "failure": ("Failure: what it cost",),
+        "rated": ("Rated and with a comment",),
+        "grid": (
+            "Filling: results, pending ones",
+            "Through, with a sheet for each model",
+            "Repeats share a tile",
+            "A grid as a piece of HTML",
+        ),
+        "compare": ("Two tasks side by side; what differs", "A failed one beside a film"),
+        "batch": ("Running; then paused",),
+        "plan": ("What is asked for, and what it costs", "And what of it is there already"),
         "studio": ("## Studio",),
         "html": ("Ordinary output, which stays", "And kept up to date"),
     }

@@ -94,6 +94,10 @@ def test_a_batch_that_runs_says_how_long_it_will_take() -> None:
     assert str(progress(elapsed=600.0, remaining=900.0)).endswith("about 15 min more, until " + said[-9:])
 
 
+def test_a_batch_that_is_through_says_how_long_it_took() -> None:
+    assert progress(succeeded=9, running=0, queued=0, remaining=0.0).times == "61 s in all, 16 credits spent"
+
+
 def test_a_batch_that_is_paused_says_why() -> None:
     paused = progress(paused="Kie answered 402.", remaining=None, expected_end=None)
     assert str(paused).endswith("Paused: Kie answered 402.")

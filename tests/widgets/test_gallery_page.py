@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kiegen_nb.engine.state import QueryState
+from kiegen_nb.errors import KiegenError
 from kiegen_nb.kie.models.midjourney import midjourney
 from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.sandbox.films import Shot, film
@@ -82,9 +83,23 @@ def test_hostile_file_names_and_addresses_are_text_live_in_the_summary_and_in_th
     assert_harmless(page)
 
 
-def test_an_empty_gallery_says_what_to_do(page: Page) -> None:
-    bench = Bench(page, Gallery(tasks=[]))
-    assert bench.text(".kg-empty") == "Nothing here yet. Press Generate."
+def test_an_empty_gallery_says_what_fits(page: Page) -> None:
+    gallery = Gallery(tasks=[])
+    bench = Bench(page, gallery)
+    assert bench.text(".kg-empty") == "Nothing to show."
+    gallery.show(QueryState())
+    assert bench.text(".kg-empty") == "Reading…"
+    gallery.show(QueryState(is_loading=False, error=KiegenError("Kie could not be reached.")))
+    assert bench.text(".kg-empty") == "Nothing could be read yet."
+
+
+def test_an_empty_gallery_beside_a_form_says_what_to_press(page: Page) -> None:
+    gallery = Gallery(session=Buttons())
+    assert Bench(page, gallery).text(".kg-empty").startswith("Nothing here yet. What is asked for")
+    gallery = Gallery(session=Buttons())
+    gallery.on_load = lambda _: None
+    page.reload()
+    assert Bench(page, gallery).text(".kg-empty") == "Nothing here yet. Press Generate."
 
 
 def test_cards_and_header_follow_the_tasks(page: Page, tmp_path: Path) -> None:

@@ -70,6 +70,10 @@ def test_it_is_a_table_with_headers_and_a_tile_for_each_state(page: Page, tmp_pa
     assert bench.errors == []
 
 
+def test_a_grid_of_nothing_says_so(page: Page) -> None:
+    assert Bench(page, Grid([])).text(".kg-empty") == "Nothing here yet."
+
+
 def test_tiles_fill_while_it_runs_and_are_told_of(page: Page, tmp_path: Path) -> None:
     pairs = square(tmp_path)
     session = session_of(pairs)

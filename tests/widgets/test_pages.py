@@ -25,7 +25,7 @@ from kiegen_nb.tasks import TIMEOUT, UNCONFIRMED, Activity, Asset, AssetKind, Ge
 from kiegen_nb.widgets import index, pages
 from kiegen_nb.widgets.contact_sheet import MOST, contact_sheet
 from kiegen_nb.widgets.index import IndexPage
-from kiegen_nb.widgets.pages import CSS_CLASS, END_PACE, PACE, SHEET, Summary
+from kiegen_nb.widgets.pages import AFTER, CSS_CLASS, END_PACE, PACE, SHEET, Summary
 from kiegen_nb.widgets.summary import SUMMARY_BYTES
 from tests.conftest import until
 
@@ -405,6 +405,7 @@ class Kernel:
         self.posted: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.outputs: dict[str, list[str]] = {}
         self.shown: list[str] = []
+        self.pauses: list[float] = []
 
     # as a session
 
@@ -476,7 +477,9 @@ class Kernel:
         return states
 
     def summary(self, prompt_id: str = "kites") -> Summary:
-        return Summary(self, prompt_id, clock=lambda: self.now, later=self.later, worker=AtOnce())
+        return Summary(
+            self, prompt_id, clock=lambda: self.now, later=self.later, worker=AtOnce(), pause=self.pauses.append
+        )
 
 
 class AtOnce(Executor):
@@ -512,6 +515,19 @@ def test_a_summary_is_one_output_with_the_groups_pictures_and_a_link_to_all(kern
     assert (kernel.output_dir / "index.html").is_file()
     assert "SANDBOX" not in page.words
     assert not (kernel.output_dir / "kites" / SHEET).exists()
+
+
+def test_the_gallery_is_seen_before_a_page_is_built_again(kernel: Kernel) -> None:
+    kernel.tasks = [saved(kernel.output_dir, 1)]
+    kernel.summary().display()
+    kernel.settle()
+    assert kernel.pauses == [], "a page that is not there yet is built at once"
+    kernel.summary().display()
+    kernel.settle()
+    assert kernel.pauses == [AFTER]
+    kernel.wait(60)
+    kernel.become(saved(kernel.output_dir, 2), *kernel.tasks)
+    assert kernel.pauses == [AFTER], "later builds have nothing to wait for"
 
 
 def test_it_is_complete_as_soon_as_it_is_displayed(kernel: Kernel) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kiegen_nb.engine.state import QueryState
 from kiegen_nb.errors import InvalidParams, KiegenError, UploadCancelled, UploadError
 from kiegen_nb.kie.models.veo3 import KieVeo3Params
 from kiegen_nb.settings import data_folder
@@ -21,7 +22,7 @@ from kiegen_nb.widgets.studio import Studio
 from kiegen_nb.widgets.upload import UploadWidget
 from kiegen_nb.widgets.upload_plain import PlainUpload
 from kiegen_nb.widgets.upload_receiving import MOST_BYTES
-from tests.support.bench import HOSTILE, Buttons
+from tests.support.bench import HOSTILE, Buttons, task
 from tests.support.uploads import png
 
 
@@ -480,8 +481,24 @@ def test_a_saved_result_is_uploaded_for_the_form_in_front(session: Uploading, tm
     [upload] = session.started
     assert upload.source == path
     assert upload.options["keep_copy"] is False
+    assert upload.options["name"] == "result.png"
     result = upload.succeed()
     assert studio.form.controls["image_urls"].get() == [result.download_url]
+
+
+def test_a_result_that_becomes_an_input_is_called_by_its_prompt(session: Uploading, tmp_path: Path) -> None:
+    path = tmp_path / "0123456789abcdef-0.png"
+    path.write_bytes(png())
+    asset = Asset(kind=AssetKind.IMAGE, path=path)
+    studio = Studio(session, prompt_id="kites")
+    studio.tabs.selected_index = list(studio.forms).index("VEO3")
+    for prompt, name in (
+        ("a red\nkite/boat", "a red kite boat.png"),
+        (f"a red kite {'over the sea ' * 9}", "a red kite over the sea over the sea ov….png"),
+    ):
+        studio.gallery._on_state(QueryState(data=(task("a", prompt, assets=(asset,)),), is_loading=False))
+        studio.use(asset)
+        assert session.started[-1].options["name"] == name
 
 
 def test_a_session_without_uploads_says_so() -> None:
