@@ -85,7 +85,7 @@ def test_an_experiment_run_again_in_a_new_kernel_makes_nothing_and_shows_the_sam
     assert sandbox.creates == 10
     preview = second.run("print(plan.preview(session, 'kites'))")
     assert "Nothing is left to be paid." in preview
-    assert len((tmp_path / "kites" / "manifest.jsonl").read_text().splitlines()) == 6
+    assert len((tmp_path / "output" / "saved kites" / "manifest.jsonl").read_text().splitlines()) == 6
 
 
 def test_an_experiment_runs_under_papermill_with_parameters(sandbox: Sandbox, tmp_path: Path) -> None:
