@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kiegen_nb import launcher
 from kiegen_nb.errors import (
     ConfigurationError,
     InvalidParams,
@@ -31,7 +30,7 @@ from kiegen_nb.errors import (
     WrongThread,
 )
 from kiegen_nb.kie.models.imagen4 import imagen4
-from kiegen_nb.session import Session
+from kiegen_nb.session import Session, launcher
 from kiegen_nb.tasks import CANCELLED, UNCONFIRMED, Activity, GenerationTask, TaskStatus
 
 if TYPE_CHECKING:

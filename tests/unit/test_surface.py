@@ -30,17 +30,7 @@ LONGEST = 420  # lines of one module: about 400, and then it is two
 # Top to bottom: a room imports rooms below it and itself.
 FLOORS = (
     {"widgets"},
-    {
-        "session",
-        "session_ratings",
-        "session_uploads",
-        "session_batches",
-        "session_checks",
-        "sharing",
-        "launcher",
-        "nesting",
-        "provenance",
-    },
+    {"session", "nesting", "provenance"},
     {"batch"},
     {"server"},
     {"engine"},

@@ -8,7 +8,7 @@ from kiegen_nb.batch.asking import checked_concurrency, existing, plan_of
 from kiegen_nb.batch.batch import Batch
 from kiegen_nb.batch.records import ROW_COLUMNS, frame_of, record_of_row
 from kiegen_nb.batch.spending import Spending
-from kiegen_nb.session_checks import checked_prompt_id
+from kiegen_nb.session.checks import checked_prompt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

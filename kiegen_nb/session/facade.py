@@ -17,12 +17,12 @@ from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
 from kiegen_nb.kie.models import follow_ups
 from kiegen_nb.kie.refresh import fetch
-from kiegen_nb.session_batches import SessionBatches
-from kiegen_nb.session_checks import checked_prompt_id, checked_repeat
-from kiegen_nb.session_ratings import SessionRatings
-from kiegen_nb.session_uploads import SessionUploads
+from kiegen_nb.session.batches import SessionBatches
+from kiegen_nb.session.checks import checked_prompt_id, checked_repeat
+from kiegen_nb.session.ratings import SessionRatings
+from kiegen_nb.session.sharing import shared_engine
+from kiegen_nb.session.uploads import SessionUploads
 from kiegen_nb.settings import load_settings
-from kiegen_nb.sharing import shared_engine
 from kiegen_nb.tasks import GenerationTask
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from kiegen_nb.engine.engine import Engine
 from kiegen_nb.engine.location import store_url
 from kiegen_nb.errors import MissingKey
 from kiegen_nb.kie.client import USER_AGENT, KieClient, account_name
-from kiegen_nb.launcher import sandbox_url, stop_sandbox
+from kiegen_nb.session.launcher import sandbox_url, stop_sandbox
 from kiegen_nb.settings import KIE_BASE_URL, SANDBOX_KEY, data_folder, is_loopback
 
 if TYPE_CHECKING:
