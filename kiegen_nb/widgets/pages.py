@@ -211,8 +211,9 @@ class Summary:
 
     def _build(self, tasks: tuple[GenerationTask, ...]) -> None:
         # The worker waits, not a timer: a process that ends waits for it, and so leaves a page with its last results.
-        # A page that is not there yet is small, and the summary shall soon name it.
-        if (wait := self._begin - self._clock()) > 0 and self._index.is_there():
+        # The first page of a few results is quick, and the summary shall soon name it.
+        is_long = len(tasks) > SUMMARY_TASKS or self._index.is_there()
+        if is_long and (wait := self._begin - self._clock()) > 0:
             self._pause(wait)
         began = self._clock()
         try:

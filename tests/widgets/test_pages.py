@@ -521,7 +521,7 @@ def test_the_gallery_is_seen_before_a_page_is_built_again(kernel: Kernel) -> Non
     kernel.tasks = [saved(kernel.output_dir, 1)]
     kernel.summary().display()
     kernel.settle()
-    assert kernel.pauses == [], "a page that is not there yet is built at once"
+    assert kernel.pauses == [], "the first page of a few results is built at once"
     kernel.summary().display()
     kernel.settle()
     assert kernel.pauses == [AFTER]
