@@ -65,7 +65,6 @@ class Store(StoreAsks):
         self._database = database
         self._account = account
         self._clock = clock
-        self._user = user_name()
         self.owner = f"{_host()}|{os.getpid()}|{_process_start(os.getpid())}|{uuid.uuid4().hex[:8]}"
 
     # Reading: on any thread, short connections.
@@ -264,6 +263,10 @@ class Store(StoreAsks):
         now = self._database.time(connection, self._clock)
         # While a server was down nobody could renew: whoever lives gets the time for it.
         return now if now - self._database.up_since(connection) > LEASE_SECONDS else 0.0
+
+    @property
+    def _user(self) -> str:
+        return user_name()
 
     def _is_free(self, row: RowMapping, lapsed: float) -> bool:
         until = row["lease_until"]

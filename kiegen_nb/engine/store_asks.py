@@ -73,10 +73,13 @@ class StoreAsks(ABC):
 
     _database: Database
     _account: str
-    _user: str
     _clock: Clock
 
     owner: str
+
+    @property
+    @abstractmethod
+    def _user(self) -> str: ...
 
     @abstractmethod
     def _lease(self, connection: Connection) -> dict[str, Any]: ...

@@ -174,7 +174,7 @@ def test_a_result_becomes_the_input_of_a_video_with_one_click(open_notebook: Cal
     picture = studio.locator(".kg-card").filter(has_text="a lighthouse at dusk")
     picture.get_by_role("button", name="Put it into the form as an input").click()
     form = studio.locator(".kiegen-form:visible")
-    expect(form.locator(".kiegen-file")).to_contain_text("-0.png")
+    expect(form.locator(".kiegen-file")).to_have_text("a lighthouse at dusk.png")
     form.get_by_label("Prompt", exact=True).fill("gulls circle around it")
     notebook.screenshot("use-as-input")
     form.get_by_role("button", name="Generate", exact=True).click()

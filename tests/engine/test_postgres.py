@@ -206,7 +206,9 @@ def test_an_older_store_is_brought_up_to_date_by_one_of_two_kernels(
     task = run(Store(first, "account", clock), insert(Store(first, "account", clock))[0], Submitting(NOW))
     first.close()
     new = shape(location)
-    postgres.run(name, "ALTER TABLE tasks DROP COLUMN deleted_at, DROP COLUMN took")
+    postgres.run(
+        name, "ALTER TABLE tasks DROP COLUMN deleted_at, DROP COLUMN took, DROP COLUMN rating, DROP COLUMN comment"
+    )
     postgres.run(name, "DROP INDEX tasks_by_model")
     postgres.run(name, "DROP TABLE uploads, looks")
     postgres.run(name, "UPDATE meta SET value = 1 WHERE name = 'schema'")
