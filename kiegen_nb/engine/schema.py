@@ -210,7 +210,8 @@ def upgrade(connection: Connection, found: int) -> None:
         connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN deleted_at FLOAT")
     if found < 4:  # noqa: PLR2004 - as above
         connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN rating INTEGER")
-        connection.exec_driver_sql("ALTER TABLE tasks ADD COLUMN comment VARCHAR")
+        words = tasks.c.comment.type.compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE tasks ADD COLUMN comment {words}")
 
 
 _TIMES = ("created_at", "submitted_at", "completed_at")
