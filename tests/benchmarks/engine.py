@@ -20,6 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])  # `tests` is found there
 
 from tests.benchmarks.batches import batch_under_limits, stored  # noqa: E402 - the line above comes first
 from tests.benchmarks.compare import compare  # noqa: E402
+from tests.benchmarks.endings import endings  # noqa: E402
 from tests.benchmarks.measuring import Figure, isolated, machine  # noqa: E402
 from tests.benchmarks.mishaps import download, faults, imports  # noqa: E402
 from tests.benchmarks.waiting import at_once, pending, under_limits  # noqa: E402
@@ -47,6 +48,7 @@ ROWS: dict[str, tuple[str, Callable[[int], Sequence[Figure]]]] = {
     ),
     "stored": ("10,000 items of a batch, stored and waiting", lambda _: stored()),
     "pending": ("1,000 pending tasks, awaited and watched", lambda _: pending()),
+    "endings": ("session.close() and the end of a process", lambda _: endings()),
     "import": ("import kiegen_nb", lambda _: imports()),
     "download": ("a film of 100 MB", lambda _: download()),
     "faults": ("{tasks} tasks with bad answers, at 20 times life's speed with limits scaled alike", faults),
