@@ -28,14 +28,31 @@ FAKE_KEY = "test-key-4711-must-never-be-seen"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add this project's own options."""
     group = parser.getgroup("kiegen_nb")
-    group.addoption("--full", action="store_true", help="repeat the random tests more often: some minutes longer")
+    group.addoption("--full", action="store_true", help="also the long tests, and the random ones more often")
     group.addoption("--seed", type=int, help="repeat the random tests of a run that printed this number")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests marked ``stores`` on each kind of store."""
-    if "backend" in metafunc.fixturenames and metafunc.definition.get_closest_marker("stores"):
-        metafunc.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+    """Run the tests marked ``stores`` on each kind of store; with ``long=True`` the server's turn is a long test."""
+    mark = metafunc.definition.get_closest_marker("stores")
+    if mark is not None and "backend" in metafunc.fixturenames:
+        marks = [pytest.mark.long] if mark.kwargs.get("long") else []
+        backends = ["sqlite", pytest.param("postgresql", marks=marks)]
+        metafunc.parametrize("backend", backends, indirect=True)
+
+
+def runs_long(config: pytest.Config) -> bool:
+    """Whether the long tests run, too."""
+    return bool(config.getoption("--full")) or os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests to those who ask for them, and to CI."""
+    if runs_long(config):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="LONG: it runs with --full, and where CI=true"))
 
 
 @pytest.fixture(autouse=True)

@@ -78,6 +78,7 @@ def test_six_forms_are_driven_and_each_makes_its_result(open_notebook: Callable[
         expect(listed).to_contain_text(slug)
 
 
+@pytest.mark.long
 def test_a_follow_up_is_a_click_on_the_card(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "follow.ipynb",

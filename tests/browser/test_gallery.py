@@ -87,6 +87,7 @@ def test_a_hundred_results_are_seen_saved_small_and_restored(open_notebook: Call
     assert in_view(page) >= 8
 
 
+@pytest.mark.long
 def test_a_thousand_results_are_scrolled_filtered_and_walked_through(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook("thousand.ipynb", shelf("thousand", "shelf.pictures(1000)", "shelf.failed('a crowd')"))
     page = notebook.page
@@ -118,7 +119,10 @@ def test_a_thousand_results_are_scrolled_filtered_and_walked_through(open_notebo
     notebook.screenshot("gallery-grouped")
 
 
-@pytest.mark.parametrize("way", ["route", "files", "connection"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("way", ["route", pytest.param("files", marks=LONG), pytest.param("connection", marks=LONG)])
 def test_a_film_of_30_megabytes_plays_by_each_way(open_notebook: Callable[..., Any], way: str) -> None:
     notebook = open_notebook(f"film-{way}.ipynb", shelf(f"film-{way}", f"shelf.film(size={FILM})"))
     page = notebook.page
@@ -159,6 +163,7 @@ def test_a_film_of_30_megabytes_plays_by_each_way(open_notebook: Callable[..., A
         notebook.screenshot("lightbox-film")
 
 
+@pytest.mark.long
 def test_words_of_services_and_people_are_text_everywhere(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "hostile.ipynb",
@@ -183,6 +188,7 @@ def test_words_of_services_and_people_are_text_everywhere(open_notebook: Callabl
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.long
 def test_all_of_it_is_reached_with_the_keyboard(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook("keys.ipynb", shelf("keys", "shelf.pictures(12)", "shelf.failed('a crowd')"), "1")
     page = notebook.page
@@ -223,6 +229,7 @@ def test_all_of_it_is_reached_with_the_keyboard(open_notebook: Callable[..., Any
     assert cells == 2  # no key was JupyterLab's
 
 
+@pytest.mark.long
 def test_results_are_deleted_brought_back_and_packed(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook("undo.ipynb", shelf("undo", "shelf.pictures(6)", "shelf.film()"))
     page = notebook.page
@@ -251,6 +258,7 @@ def test_results_are_deleted_brought_back_and_packed(open_notebook: Callable[...
         assert archive.testzip() is None
 
 
+@pytest.mark.long
 def test_how_it_looks(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "looks.ipynb",

@@ -83,6 +83,7 @@ def test_a_grid_fills_is_rated_and_opened(open_notebook: Callable[..., Any]) -> 
     expect(grid.locator(".kg-said")).to_have_text("the best light of all")
 
 
+@pytest.mark.long
 def test_ratings_sort_the_gallery_and_how_it_looks(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "looks-grid.ipynb",
@@ -126,6 +127,7 @@ def test_ratings_sort_the_gallery_and_how_it_looks(open_notebook: Callable[..., 
     notebook.command("application:toggle-left-area")
 
 
+@pytest.mark.long
 def test_a_saved_grid_is_seen_without_a_kernel(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "kept.ipynb",

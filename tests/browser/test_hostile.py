@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.long,
     # The browser's own sockets and Playwright's loop are not ours to close.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]

@@ -59,6 +59,7 @@ def test_a_stranger_makes_a_picture_while_another_cell_is_busy(open_notebook: Ca
     page.wait_for_function("() => window.ended")
 
 
+@pytest.mark.long
 def test_a_gallery_in_light_and_dark(open_notebook: Callable[..., Any]) -> None:
     prompts = ["a red kite over the sea", "a lighthouse", "mountains in the mist", "a hot air balloon", "a city"]
     notebook = open_notebook(
@@ -98,6 +99,7 @@ Studio(session=session, prompt_id="show")""",
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_mistakes_are_said_at_their_field_and_nothing_is_sent(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "mistakes.ipynb",
@@ -119,6 +121,7 @@ def test_mistakes_are_said_at_their_field_and_nothing_is_sent(open_notebook: Cal
     expect(page.locator(".jp-OutputArea-output pre").last).to_have_text("0")
 
 
+@pytest.mark.long
 def test_a_refusal_and_a_failure_say_why_on_their_cards(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook(
         "failures.ipynb",

@@ -134,6 +134,7 @@ def test_a_form_a_click_and_save_leave_the_picture_for_everybody(
         viewer.close()
 
 
+@pytest.mark.long
 def test_what_ends_after_its_cell_is_in_the_saved_notebook(open_notebook: Callable[..., Any]) -> None:
     slow = "a slow sunrise, sandbox:seconds=5"
     notebook = open_notebook("late.ipynb", *cells("late", "a red kite", slow))
@@ -146,6 +147,7 @@ def test_what_ends_after_its_cell_is_in_the_saved_notebook(open_notebook: Callab
     assert output(notebook).count(PICTURE) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["reload", "closed tab"])
 def test_what_ends_after_the_page_is_shown_from_the_output_folder_and_the_header_names_the_cell(
     open_notebook: Callable[..., Any], way: str

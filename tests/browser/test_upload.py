@@ -64,6 +64,7 @@ def choose(place: Any, *files: Path) -> None:
     chooser.value.set_files(files)
 
 
+@pytest.mark.long
 def test_60_mb_and_small_pictures_go_through_a_default_server(
     open_notebook: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_picture_is_fed_into_a_form_and_generated_with(open_notebook: Callable
     expect(place.locator(".ku-item")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_reload_in_the_middle_drops_the_half_file_with_a_note(
     open_notebook: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_reload_in_the_middle_drops_the_half_file_with_a_note(
     expect(place.locator("[data-state=failed]")).to_contain_text("the page was loaded anew: choose it again.")
 
 
+@pytest.mark.long
 def test_a_result_becomes_the_input_of_a_video_with_one_click(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook("02_upload_to_video.ipynb")
     page = notebook.page

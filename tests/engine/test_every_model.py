@@ -16,6 +16,7 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.kie.validation import example
 from kiegen_nb.session import Session
 from kiegen_nb.tasks import AssetKind, GenerationTask, TaskStatus
+from tests.conftest import runs_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle
 
 SLUGS = list(catalogue)
+SAMPLE = 5  # every so many-th is walked through in the short run
 PATIENCE = 120.0
 STARTS = {
     AssetKind.IMAGE: (b"\x89PNG", b"\xff\xd8\xff", b"RIFF"),
@@ -54,12 +56,24 @@ def walk(tmp_path_factory: pytest.TempPathFactory, start_sandbox: Any) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def handles(walk: Session) -> dict[str, TaskHandle]:
-    """All of them at once, as a person with a very large notebook would."""
-    return {slug: walk.submit(market(slug, **example(catalogue[slug])), prompt_id="market") for slug in SLUGS}
+def handles(walk: Session, request: pytest.FixtureRequest) -> dict[str, TaskHandle]:
+    """All that are looked at, at once, as a person with a very large notebook would."""
+    wanted = {
+        item.callspec.params.get("slug")
+        for item in request.session.items
+        if hasattr(item, "callspec") and (runs_long(request.config) or item.get_closest_marker("long") is None)
+    }
+    slugs = [slug for slug in SLUGS if slug in wanted]
+    return {slug: walk.submit(market(slug, **example(catalogue[slug])), prompt_id="market") for slug in slugs}
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+def is_sampled(slug: str) -> bool:
+    return SLUGS.index(slug) % SAMPLE == 0
+
+
+@pytest.mark.parametrize(
+    "slug", [slug if is_sampled(slug) else pytest.param(slug, marks=pytest.mark.long) for slug in SLUGS]
+)
 def test_every_slug_ends_with_its_kind_of_result_on_disk(handles: dict[str, TaskHandle], slug: str) -> None:
     task = handles[slug].result(PATIENCE)
     assert task.status is TaskStatus.SUCCESS
@@ -81,7 +95,7 @@ def look_at_file(path: Path | None, kind: AssetKind, error: str | None) -> None:
     assert path.with_name(f"{path.name}.json").exists(), "every file has its sidecar"
 
 
-@pytest.mark.parametrize("via", ["jobs", "veo"])
+@pytest.mark.parametrize("via", ["jobs", pytest.param("veo", marks=pytest.mark.long)])
 def test_a_veo_video_can_be_extended_and_enlarged_on_its_own_road(walk: Session, via: Any) -> None:
     parent = walk.submit(veo3("a fox runs", via=via), prompt_id="veo").result(PATIENCE)
     assert parent.assets[0].duration

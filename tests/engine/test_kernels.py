@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kiegen_nb.session import Session
     from tests.conftest import Sandbox
 
-pytestmark = pytest.mark.stores
+pytestmark = pytest.mark.stores(long=True)
 PATIENCE = 60.0
 TASKS = 100
 LOOKS = 30.0
