@@ -25,6 +25,10 @@ class SessionUploads:
 
     _engine: Engine
 
+    if TYPE_CHECKING:
+
+        def _check_open(self) -> None: ...
+
     def upload(
         self,
         source: str | os.PathLike[str] | bytes | object,
@@ -173,9 +177,6 @@ class SessionUploads:
         """
         self._check_open()
         return self._engine.uploads.clean(self._engine.store, _checked_span(older_than), dry_run=dry_run)
-
-    def _check_open(self) -> None:
-        raise NotImplementedError
 
 
 def _checked_span(span: object) -> timedelta:
