@@ -148,7 +148,7 @@ class RateLimited(ServiceError):
     """429: too many requests; the service dropped this one."""
 
     retryable = True
-    advice = "It is repeated by itself after the window; there is nothing to do."
+    advice = "Nothing was charged for it. It is repeated by itself after the window; there is nothing to do."
 
 
 class KeyLimitReached(ServiceError):

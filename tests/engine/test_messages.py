@@ -7,6 +7,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from queue import Queue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -29,6 +31,7 @@ from kiegen_nb import (
     market,
     params_from,
 )
+from kiegen_nb.engine import database as database_module
 from kiegen_nb.errors import ConfigurationError, KiegenError, MediaError
 
 if TYPE_CHECKING:
@@ -52,10 +55,13 @@ class Told(NamedTuple):
 class Stage:
     """What the errors are made with."""
 
-    def __init__(self, sandbox: Any, make_session: Callable[..., Session], folder: Path) -> None:
+    def __init__(
+        self, sandbox: Any, make_session: Callable[..., Session], folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.sandbox = sandbox
         self.make = make_session
         self.folder = folder
+        self.monkeypatch = monkeypatch
 
     def file(self, name: str, content: bytes = b"no folder, no picture and no database " * 100) -> Path:
         path = self.folder / name
@@ -78,12 +84,35 @@ def key_refused_for_the_balance(stage: Stage) -> object:
 def offline(stage: Stage) -> object:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        handle = stage.make(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}").submit(imagen4("a red kite"))
-        told: list[str] = []
-        handle.when_answered(lambda task: told.append(str(task.note)))
-        with pytest.raises(TaskTimeout):
-            handle.result(5)
-        raise TaskError(handle.task, told[0])
+        return held_back(stage.make(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}"))
+
+
+def rate_limit(stage: Stage) -> object:
+    stage.sandbox.faults({"route": "create", "code": 429, "msg": "too many requests", "retry_after": 600})
+    return held_back(stage.make())
+
+
+def held_back(session: Session) -> object:
+    """Submit, and raise what the card says of a request that did not get through."""
+    told: Queue[str] = Queue()
+    handle = session.submit(imagen4("a red kite"))
+    handle.when_answered(lambda task: told.put(str(task.note)))
+    raise TaskError(handle.task, told.get(timeout=20))
+
+
+def disk_full(stage: Stage) -> object:
+    session = stage.make()
+    database = session._engine._database
+    database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1")).result(20)
+    return session.submit(imagen4("a red kite " * 400))
+
+
+def store_locked(stage: Stage) -> object:
+    stage.monkeypatch.setattr(database_module, "BUSY_TIMEOUT", 0.1)
+    session = stage.make(database_url=stage.folder / "locked.sqlite3")
+    with closing(sqlite3.connect(stage.folder / "locked.sqlite3")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        return session.submit(imagen4("a red kite"))
 
 
 def newer_store(stage: Stage) -> object:
@@ -187,6 +216,12 @@ MET: dict[str, tuple[Callable[[Stage], object], Told]] = {
         offline,
         Told(TaskError, "Not sent yet: Kie could not be reached", NOTHING, "Check the network.*sent by itself"),
     ),
+    "rate limit": (
+        rate_limit,
+        Told(TaskError, "Not sent yet: .*429.*too many requests", NOTHING, "repeated by itself"),
+    ),
+    "disk full": (disk_full, Told(StoreError, "disk is full", NOTHING, "Free disk space.*run the cell again")),
+    "store locked": (store_locked, Told(StoreError, "database is locked", NOTHING, "stop what holds it")),
     "not finished": (
         too_early,
         Told(TaskTimeout, r"Not finished after 0\.01 s", NOTHING, r"wait again with \.result\(\)"),
@@ -251,12 +286,12 @@ MET: dict[str, tuple[Callable[[Stage], object], Told]] = {
 
 @pytest.mark.parametrize("name", MET)
 def test_an_error_says_what_happened_what_it_cost_and_what_to_do(
-    name: str, sandbox: Any, make_session: Callable[..., Session], tmp_path: Path
+    name: str, sandbox: Any, make_session: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     act, told = MET[name]
 
     with pytest.raises(told.kind) as caught:
-        act(Stage(sandbox, make_session, tmp_path))
+        act(Stage(sandbox, make_session, tmp_path, monkeypatch))
 
     said = " ".join(str(caught.value).split())
     for pattern in (told.happened, told.cost, told.next):
