@@ -11,7 +11,8 @@ from kiegen_nb.batch.axes import Axis as Axis  # noqa: PLC0414, TC001 - a plan's
 from kiegen_nb.batch.building import REPEAT, Made, Problems, Template, check_twins, combine
 from kiegen_nb.batch.groups import WHAT, axis_of, read_sketch
 from kiegen_nb.batch.preview import Preview, expected_seconds, plan_html, plan_text
-from kiegen_nb.errors import ConfigurationError, InvalidParams
+from kiegen_nb.batch.records import frame_of
+from kiegen_nb.errors import InvalidParams
 from kiegen_nb.kie.models import read_params
 from kiegen_nb.kie.prices import Price, price_of
 
@@ -197,18 +198,28 @@ class Plan(Sequence[PlanItem]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        try:
-            import pandas as pd  # noqa: PLC0415 - slow to import, and optional
-        except ImportError:
-            raise ConfigurationError("to_frame() needs pandas: pip install 'kiegen_nb[pandas]'.") from None
-        columns: dict[str, list[Any]] = {"number": [item.number for item in self]}
-        columns |= {axis.name: [item.axes.get(axis.name) for item in self] for axis in self.axes}
-        columns[REPEAT] = [item.repeat for item in self]
-        columns["api_model"] = [item.params.api_model for item in self]
-        columns["credits_low"] = [None if price is None else price.low for price in self._prices]
-        columns["credits_high"] = [None if price is None else price.high for price in self._prices]
-        columns["fresh"] = [item.fresh for item in self]
-        return pd.DataFrame(columns)
+        names = [
+            "number",
+            *(axis.name for axis in self.axes),
+            REPEAT,
+            "api_model",
+            "credits_low",
+            "credits_high",
+            "fresh",
+        ]
+        rows = (
+            {
+                "number": item.number,
+                **{axis.name: item.axes.get(axis.name) for axis in self.axes},
+                REPEAT: item.repeat,
+                "api_model": item.params.api_model,
+                "credits_low": None if price is None else price.low,
+                "credits_high": None if price is None else price.high,
+                "fresh": item.fresh,
+            }
+            for item, price in zip(self, self._prices, strict=True)
+        )
+        return frame_of(rows, dict.fromkeys(names))
 
     @cached_property
     def _prices(self) -> tuple[Price | None, ...]:
