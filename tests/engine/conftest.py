@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.engine import Engine
+from kiegen_nb.engine.store import Store
 from kiegen_nb.kie.client import KieClient
 from tests.support.fake_kie import FakeClock, Kie
 
@@ -27,6 +28,19 @@ def clock(backend: str, location: str, request: pytest.FixtureRequest) -> FakeCl
     from tests.support.postgres import SharedClock  # noqa: PLC0415 - not on every machine
 
     return SharedClock(request.getfixturevalue("postgres"), str(make_url(location).database))
+
+
+@pytest.fixture
+def database(location: str) -> Iterator[Database]:
+    """The test's own store, opened."""
+    opened = Database(location)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database, clock: FakeClock) -> Store:
+    return Store(database, "account", clock)
 
 
 @pytest.fixture

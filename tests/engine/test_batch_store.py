@@ -9,7 +9,6 @@ from sqlalchemy import update
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.clock import as_datetime
-from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.held import Held
 from kiegen_nb.engine.store import Store
 from kiegen_nb.engine.store_asks import Ask
@@ -20,27 +19,13 @@ from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
 from tests.support.fake_kie import START, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
+    from kiegen_nb.engine.database import Database
     from kiegen_nb.engine.transitions import Event
     from kiegen_nb.errors import KiegenError
 
 PATIENCE = 20.0
 NOW = as_datetime(START)
 DEAD = "elsewhere/pid:[1]|1|1|deadbeef"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(str(tmp_path / "store.sqlite3"))
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def store(database: Database, clock: FakeClock) -> Store:
-    return Store(database, "account", clock)
 
 
 def ask(prompt: str, repeat: int = 0, *, fresh: bool = False) -> Ask:

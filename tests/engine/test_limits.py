@@ -8,22 +8,14 @@ import pytest
 from sqlalchemy import select
 
 from kiegen_nb.engine import schema
-from kiegen_nb.engine.database import Database
 from kiegen_nb.engine.limits import Limits, slot_of
 from tests.support.fake_kie import PATIENCE, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from kiegen_nb.engine.database import Database
 
 pytestmark = pytest.mark.stores
 ACCOUNT = "api.kie.ai:0123"
-
-
-@pytest.fixture
-def database(location: str) -> Iterator[Database]:
-    opened = Database(location)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

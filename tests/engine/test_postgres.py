@@ -45,18 +45,6 @@ def backend() -> str:
 
 
 @pytest.fixture
-def database(location: str) -> Iterator[Database]:
-    opened = Database(location)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(database: Database, clock: FakeClock) -> Store:
-    return Store(database, "account", clock)
-
-
-@pytest.fixture
 def name(location: str) -> str:
     return str(make_url(location).database)
 

@@ -27,7 +27,7 @@ from kiegen_nb.tasks import Activity, Asset, AssetKind, GenerationTask, TaskStat
 from tests.support.fake_kie import START, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from kiegen_nb.engine.transitions import Event
@@ -35,18 +35,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.stores
 PATIENCE = 20.0
 NOW = datetime.fromtimestamp(START, UTC)
-
-
-@pytest.fixture
-def database(location: str) -> Iterator[Database]:
-    database = Database(location)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def store(database: Database, clock: FakeClock) -> Store:
-    return Store(database, "account", clock)
 
 
 def request(prompt: str = "a red kite") -> Request:
