@@ -395,11 +395,9 @@ class Engine:
         self.hub.touch_all()
 
     async def _finish(self) -> None:
-        deadline = self.clock.time() + CLOSE_PATIENCE
         for task_id in self.submitter.sending:
             self.submitter.cancel(task_id)  # ends waits for a slot, not creates in flight
-        while self.submitter.sending and self.clock.time() < deadline:
-            await self.clock.sleep(0.02)
+        await self.clock.wait(self.submitter.idle, CLOSE_PATIENCE)
         # Whatever still ran would take its lease again after it was given back.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:

@@ -80,6 +80,8 @@ class Submitter:
         self._open = asyncio.Semaphore(CONCURRENT_CREATES)  # where nothing else holds creates back
         self._cancelled: dict[str, asyncio.Event] = {}
         self._patient: dict[str, KiegenError | None] = {}  # those that stay queued, and what they were told
+        self.idle = asyncio.Event()  # set while nothing is on its way
+        self.idle.set()
 
     @property
     def sending(self) -> frozenset[str]:
@@ -110,6 +112,7 @@ class Submitter:
         if task.id in self._cancelled:
             return None
         self._cancelled[task.id] = asyncio.Event()
+        self.idle.clear()
         if patient:
             self._patient[task.id] = None
         try:
@@ -118,6 +121,8 @@ class Submitter:
                 tries += 1
         finally:
             del self._cancelled[task.id]
+            if not self._cancelled:
+                self.idle.set()
             error = self._patient.pop(task.id, None)
             self._host.answered(task.id)
         return error
