@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
-import subprocess
-import sys
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kiegen_nb.session import Session
+from tests.support.sandboxes import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.postgres import Postgres
+
+# Children are started by the hundred, and most by name: they may keep their bytecode, whatever the machine prefers.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 FAKE_KEY = "test-key-4711-must-never-be-seen"
 
@@ -46,12 +46,15 @@ def runs_long(config: pytest.Config) -> bool:
     return bool(config.getoption("--full")) or os.environ.get("CI") == "true"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def left_out(item: pytest.Item) -> bool:
+    """Whether a test is a long one of a short run."""
+    return item.get_closest_marker("long") is not None and not runs_long(item.config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the long tests to those who ask for them, and to CI."""
-    if runs_long(config):
-        return
     for item in items:
-        if item.get_closest_marker("long"):
+        if left_out(item):
             item.add_marker(pytest.mark.skip(reason="LONG: it runs with --full, and where CI=true"))
 
 
@@ -65,55 +68,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-class Sandbox:
-    """A sandbox in a process of its own, and what it counted."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kiegen_nb.sandbox", "--port", "0", "--with-parent", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 20)
-        assert ready, "the sandbox did not start"
-        self.url = self.process.stdout.readline().split()[-1]
-
-    def get(self, path: str) -> Any:
-        """Return the JSON of one of the sandbox's own pages."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as response:  # noqa: S310 - our own loopback
-            return json.load(response)
-
-    def post(self, path: str, data: object) -> None:
-        """Send JSON to one of the sandbox's own pages."""
-        body = json.dumps(data).encode()
-        request = urllib.request.Request(f"{self.url}{path}", body, {"Content-Type": "application/json"})  # noqa: S310 - our own loopback
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - our own loopback
-
-    def faults(self, *rules: dict[str, object]) -> None:
-        """Have the next requests go wrong."""
-        self.post("/sandbox/faults", list(rules))
-
-    @property
-    def creates(self) -> int:
-        """How many creates were accepted."""
-        return int(self.get("/sandbox/stats")["creates"])
-
-    @property
-    def looks(self) -> int:
-        """How many looks were asked."""
-        return int(self.get("/sandbox/stats")["looks"])
-
-    def stop(self) -> None:
-        """End the process."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.terminate()
-        self.process.wait(10)
-
-
 @pytest.fixture(scope="session")
 def start_sandbox() -> type[Sandbox]:
     """Starts a sandbox with arguments of the test's own, who ends it."""
@@ -122,8 +76,8 @@ def start_sandbox() -> type[Sandbox]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox twenty times faster than life."""
-    running = Sandbox("--speed", "20")
+    """A sandbox sixty times faster than life."""
+    running = Sandbox("--speed", "60")
     yield running
     running.stop()
 

@@ -17,7 +17,7 @@ from unittest import mock
 
 from kiegen_nb.engine.media import MediaSaver
 from kiegen_nb.session import Session
-from tests.conftest import Sandbox
+from tests.support.sandboxes import Sandbox
 
 if TYPE_CHECKING:
     import asyncio

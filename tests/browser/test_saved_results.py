@@ -78,6 +78,7 @@ def open_without_kernel(notebook: Any) -> Locator:
     return summary
 
 
+@pytest.mark.long
 def test_a_form_a_click_and_save_leave_the_picture_for_everybody(
     open_notebook: Callable[..., Any], browser: Any
 ) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.conftest import until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from playwright.sync_api import Locator
 
 pytestmark = [
     pytest.mark.browser,
@@ -244,6 +249,12 @@ def test_every_state_is_there_with_its_words_and_roles(states: States, tmp_path:
     together(states)
 
 
+def has_its_images(output: Locator) -> bool:
+    return bool(
+        output.locator("img").evaluate_all("images => images.every(image => image.complete && image.naturalWidth)")
+    )
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_every_state_can_be_looked_at(states: States, theme: str) -> None:
     page = states.page
@@ -286,7 +297,6 @@ def test_every_state_can_be_looked_at(states: States, theme: str) -> None:
     for name, cells in places.items():
         for n, words in enumerate(cells):
             output = states.below(words)
-            broken = "images => images.filter(image => !image.complete || !image.naturalWidth).length"
-            assert output.locator("img").evaluate_all(broken) == 0
+            until(partial(has_its_images, output))
             output.screenshot(path=SCREENSHOTS / f"states-{name}-{n}-{theme.lower()}.png")
     page.evaluate(THEME, "JupyterLab Light")

@@ -109,6 +109,7 @@ def test_60_mb_and_small_pictures_go_through_a_default_server(
     notebook.screenshot("upload-reloaded")
 
 
+@pytest.mark.long
 def test_a_picture_is_fed_into_a_form_and_generated_with(open_notebook: Callable[..., Any], tmp_path: Path) -> None:
     notebook = open_notebook(
         "upload-form.ipynb",

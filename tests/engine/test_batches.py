@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from kiegen_nb.batch.batch import Batch
     from kiegen_nb.session import Session
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 PATIENCE = 60.0
 SLOW = "sandbox:slow=30"  # a second and a half at the fixture's speed
@@ -366,6 +366,7 @@ def test_a_manifest_of_somebody_else_is_left_alone(session: Session, tmp_path: P
 # Many.
 
 
+@pytest.mark.long
 def test_thousands_of_items_are_stored_seen_and_taken_back(
     make_session: Callable[..., Session], key: str, sandbox: Sandbox
 ) -> None:
@@ -419,7 +420,14 @@ def start(sandbox: Sandbox, key: str, tmp_path: Path) -> Iterator[Callable[..., 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize(("event", "times"), [("submit.slot", 1), ("submit.accepted", 25), ("task.succeeded", 30)])
+@pytest.mark.parametrize(
+    ("event", "times"),
+    [
+        pytest.param("submit.slot", 1, marks=pytest.mark.long),
+        ("submit.accepted", 25),
+        pytest.param("task.succeeded", 30, marks=pytest.mark.long),
+    ],
+)
 def test_a_batch_whose_kernel_dies_in_the_middle_goes_on_in_the_next(
     start: Callable[..., Kernel], sandbox: Sandbox, key: str, event: str, times: int
 ) -> None:

@@ -16,7 +16,7 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.kie.validation import example
 from kiegen_nb.session import Session
 from kiegen_nb.tasks import AssetKind, GenerationTask, TaskStatus
-from tests.conftest import runs_long
+from tests.conftest import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.handle import TaskHandle
 
 SLUGS = list(catalogue)
-SAMPLE = 5  # every so many-th is walked through in the short run
+SAMPLE = 10  # every so many-th is walked through in the short run
 PATIENCE = 120.0
 STARTS = {
     AssetKind.IMAGE: (b"\x89PNG", b"\xff\xd8\xff", b"RIFF"),
@@ -61,7 +61,7 @@ def handles(walk: Session, request: pytest.FixtureRequest) -> dict[str, TaskHand
     wanted = {
         item.callspec.params.get("slug")
         for item in request.session.items
-        if hasattr(item, "callspec") and (runs_long(request.config) or item.get_closest_marker("long") is None)
+        if hasattr(item, "callspec") and not left_out(item)
     }
     slugs = [slug for slug in SLUGS if slug in wanted]
     return {slug: walk.submit(market(slug, **example(catalogue[slug])), prompt_id="market") for slug in slugs}

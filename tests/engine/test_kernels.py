@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kiegen_nb.session import Session
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 pytestmark = pytest.mark.stores(long=True)
 PATIENCE = 60.0

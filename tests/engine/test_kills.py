@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kiegen_nb.tasks import UNCONFIRMED
+from tests.conftest import left_out, runs_long
 from tests.support.kills import UNDISTURBED, Point, Trials
 from tests.support.victim import PAIR, PROMPTS, TORN
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from tests.support.kills import Trial
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGKILL nor fork")
-RANDOM = 10
-RANDOM_FULL = 50
+RANDOM = {"short": 4, "long": 10, "full": 50}
 BEFORE_SENDING = ("submit.asked", "submit.stored", "submit.slot", "submit.marked")
 UNKNOWN = ("submit.marked", "submit.answered")  # here only the dead process knew whether it was sent, and its answer
 STEPS = (
@@ -44,11 +44,18 @@ POINTS = (
     Point("save.sidecar", 3),
     Point("save.stored", 2),
 )
+SHORT = (
+    *(Point(step) for step in ("submit.stored", "submit.marked", "submit.answered", "submit.accepted")),
+    *(Point(step) for step in ("look.answered", "save.receiving", "save.renamed")),
+    Point(held=len(PROMPTS)),
+    Point("task.succeeded", 2),
+)  # one of each kind: before, in and after the sending, looking, half a file, a whole one, several at once
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "chance" in metafunc.fixturenames:
-        many = RANDOM_FULL if metafunc.config.getoption("--full", default=False) else RANDOM
+        full = metafunc.config.getoption("--full", default=False)
+        many = RANDOM["full" if full else "long" if runs_long(metafunc.config) else "short"]
         metafunc.parametrize("chance", [Point(chance=number) for number in range(many)], ids=str)
 
 
@@ -65,13 +72,23 @@ def trials(
         int.from_bytes(os.urandom(4)) if seed is None else seed,
     )
     # Begun here, so that the trials of later tests run while the first waits for its own.
-    ours = (item for item in request.session.items if item.path == request.path and hasattr(item, "callspec"))
+    ours = (
+        item
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec") and not left_out(item)
+    )
     running.begin([point for item in ours for point in item.callspec.params.values()])
     yield running
     running.close()
 
 
-@pytest.mark.parametrize("point", POINTS, ids=[f"{number:02}-{point}" for number, point in enumerate(POINTS, 1)])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, id=f"{number:02}-{point}", marks=[] if point in SHORT else pytest.mark.long)
+        for number, point in enumerate(POINTS, 1)
+    ],
+)
 def test_a_process_killed_at_a_step_loses_no_task_and_pays_for_none_twice(trials: Trials, point: Point) -> None:
     trial = trials.of(point)
 

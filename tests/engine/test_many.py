@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kiegen_nb.engine.handle import TaskHandle
     from kiegen_nb.session import Session
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 PATIENCE = 90.0
 MANY, SOME = 200, 40
@@ -82,7 +82,7 @@ def expect_limits(sandbox: Sandbox, key: str, creates: int) -> None:
     assert 429 not in {one["code"] for one in requests_of(sandbox, key, "look")}
 
 
-@pytest.mark.parametrize("share", [0.01, 0.2])
+@pytest.mark.parametrize("share", [pytest.param(0.01, marks=pytest.mark.long), 0.2])
 def test_two_hundred_tasks_all_succeed_though_looks_are_answered_502(
     request: pytest.FixtureRequest, session: Session, sandbox: Sandbox, key: str, share: float
 ) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.conftest import Sandbox
     from tests.support.postgres import Postgres
+    from tests.support.sandboxes import Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 PATIENCE = 120.0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiegen_nb.session import Session
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 PATIENCE = 30.0
 

@@ -18,7 +18,7 @@ from tests.support.uploads import fetched, forget_uploads, sent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 pytestmark = pytest.mark.kernel
 
@@ -88,6 +88,7 @@ def test_an_experiment_run_again_in_a_new_kernel_makes_nothing_and_shows_the_sam
     assert len((tmp_path / "output" / "saved kites" / "manifest.jsonl").read_text().splitlines()) == 6
 
 
+@pytest.mark.long
 def test_an_experiment_runs_under_papermill_with_parameters(sandbox: Sandbox, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
     parameters = ["-p", "prompt", "a paper boat", "-p", "seeds", "1-2", "-p", "max_credits", "16"]

@@ -18,7 +18,7 @@ from kiegen_nb.settings import data_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 DAY = 24 * 3600.0
 GOOD = 200

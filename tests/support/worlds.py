@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kiegen_nb.kie.models.base import KieParams
     from kiegen_nb.session import Session
     from kiegen_nb.tasks import Activity, GenerationTask, TaskStatus
-    from tests.conftest import Sandbox
+    from tests.support.sandboxes import Sandbox
 
 Answer = httpx.Response | Exception
 SPEED = 20
