@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
@@ -11,6 +13,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kiegen_nb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
 
 KIE_BASE_URL = "https://api.kie.ai"
 KIE_UPLOAD_URL = "https://kieai.redpandaai.co"
@@ -121,6 +126,18 @@ def upload_host(base_url: str, upload_url: str | None) -> str | None:
     host = urlsplit(base_url).hostname or ""
     # Another service's key is none of Kie's business.
     return KIE_UPLOAD_URL if host == "kie.ai" or host.endswith(".kie.ai") else None
+
+
+@cache
+def certificates(*, trust_env: bool) -> ssl.SSLContext:
+    """Return the certificates every connection of this process trusts; reading them takes longer than a request.
+
+    Args:
+        trust_env: whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` may name others than certifi's.
+    """
+    import httpx  # noqa: PLC0415 - slow to import, and reading settings needs none of it
+
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 def data_folder() -> Path:

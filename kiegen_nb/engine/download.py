@@ -13,6 +13,7 @@ import httpx
 from kiegen_nb.engine import addresses
 from kiegen_nb.engine.partial import Changed, Interrupted, Origin
 from kiegen_nb.errors import MediaError
+from kiegen_nb.settings import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,6 +77,7 @@ class Downloader:
             # Files are compressed already: a body that is compressed once more would only be a bomb.
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
             follow_redirects=False,
+            verify=certificates(trust_env=not allow_local),
             trust_env=not allow_local,
         )
         self._turns = asyncio.Semaphore(TURNS)

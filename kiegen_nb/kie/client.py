@@ -19,7 +19,7 @@ from kiegen_nb.kie.models.base import IMAGE_TIME_LIMIT, KieParams
 from kiegen_nb.kie.roads import JOBS, ROADS, question_about, road_of
 from kiegen_nb.kie.uploading import UploadHost
 from kiegen_nb.service import Outcome, OutcomeKind, Request, addresses_in
-from kiegen_nb.settings import is_loopback, upload_host
+from kiegen_nb.settings import certificates, is_loopback, upload_host
 from kiegen_nb.tasks import AssetKind
 
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ class KieClient:
             timeout=timeout,
             headers=_HEADERS,
             follow_redirects=False,  # the key must not follow one
+            verify=certificates(trust_env=not self.is_local),
             trust_env=not self.is_local,  # a proxy has no business between us and this machine
         )
 
@@ -288,4 +289,8 @@ def _look_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport | None:
         return None
     from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415 - aiohttp is slow to import
 
-    return AiohttpTransport(limits=httpx.Limits(max_connections=MAX_CONNECTIONS), trust_env=False)
+    return AiohttpTransport(
+        verify=certificates(trust_env=trust_env),
+        limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+        trust_env=False,
+    )

@@ -21,7 +21,7 @@ from kiegen_nb.errors import ConfigurationError, KeyRefused, RequestRefused, Unr
 from kiegen_nb.kie import wire
 from kiegen_nb.kie.records import OK
 from kiegen_nb.service import Uploaded
-from kiegen_nb.settings import is_loopback
+from kiegen_nb.settings import certificates, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -154,6 +154,7 @@ class UploadHost:
             timeout=_TIMEOUT,
             headers=self._headers,
             follow_redirects=False,  # the key must not follow one
+            verify=certificates(trust_env=trust_env),
             trust_env=trust_env,  # a proxy has no business between us and this machine
         )
 
