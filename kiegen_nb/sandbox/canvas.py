@@ -136,7 +136,7 @@ def gradient(size: tuple[int, int], colours: Sequence[Colour]) -> Image.Image:
     for row, colour in enumerate(colours):
         column.putpixel((0, row), colour)
     box = (0.0, 0.5, 1.0, len(colours) - 0.5)
-    return column.resize((1, size[1]), Image.Resampling.BILINEAR, box=box).resize(size)
+    return column.resize((1, size[1]), Image.Resampling.BILINEAR, box=box).resize(size, Image.Resampling.NEAREST)
 
 
 def from_hex(text: str) -> Colour:
