@@ -23,6 +23,7 @@ CELLS = (
 )
 
 
+@pytest.mark.long
 def test_six_forms_are_driven_and_each_makes_its_result(open_notebook: Callable[..., Any]) -> None:
     notebook = open_notebook("forms.ipynb", *CELLS)
     page = notebook.page

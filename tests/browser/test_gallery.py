@@ -119,10 +119,8 @@ def test_a_thousand_results_are_scrolled_filtered_and_walked_through(open_notebo
     notebook.screenshot("gallery-grouped")
 
 
-LONG = pytest.mark.long
-
-
-@pytest.mark.parametrize("way", ["route", pytest.param("files", marks=LONG), pytest.param("connection", marks=LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["route", "files", "connection"])
 def test_a_film_of_30_megabytes_plays_by_each_way(open_notebook: Callable[..., Any], way: str) -> None:
     notebook = open_notebook(f"film-{way}.ipynb", shelf(f"film-{way}", f"shelf.film(size={FILM})"))
     page = notebook.page

@@ -143,6 +143,7 @@ def test_a_refusal_and_a_failure_say_why_on_their_cards(open_notebook: Callable[
     notebook.screenshot("failures")
 
 
+@pytest.mark.long
 def test_the_saved_notebook_holds_no_widget_state_and_a_reload_shows_everything_again(
     open_notebook: Callable[..., Any],
 ) -> None:

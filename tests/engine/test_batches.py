@@ -386,6 +386,7 @@ def test_thousands_of_items_are_stored_seen_and_taken_back(
     assert creates(sandbox, key) <= 21
 
 
+@pytest.mark.long
 def test_two_hundred_items_under_the_limits_end_when_they_said(session: Session, sandbox: Sandbox, key: str) -> None:
     plan = sweep(KITE, prompt=[f"kite {count}, sandbox:seconds=4-6" for count in range(200)])
     began = time.time()

@@ -57,7 +57,14 @@ def test_a_kernel_that_dies_in_the_middle_loses_nothing_and_pays_for_nothing_twi
     assert sandbox.creates <= 8
 
 
-@pytest.mark.parametrize("wait", ["batch.wait()", "await batch", "[task for task in batch.as_completed()]"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        pytest.param("batch.wait()", marks=pytest.mark.long),
+        "await batch",
+        pytest.param("[task for task in batch.as_completed()]", marks=pytest.mark.long),
+    ],
+)
 def test_an_interrupt_ends_the_waiting_and_nothing_else(kernel: Any, sandbox: Any, wait: str) -> None:
     kernel.run(SETUP)
     # Three seconds at the sandbox's speed.

@@ -31,7 +31,7 @@ def test_a_script_cell_makes_a_picture_and_makes_it_once(kernel: Any, sandbox: A
     assert sandbox.creates == 1
 
 
-@pytest.mark.parametrize("wait", ["handle.result()", "await handle"])
+@pytest.mark.parametrize("wait", [pytest.param("handle.result()", marks=pytest.mark.long), "await handle"])
 def test_an_interrupt_ends_the_waiting_and_nothing_else(kernel: Any, sandbox: Any, wait: str) -> None:
     kernel.run(SESSION)
     # Three seconds at the sandbox's speed.

@@ -39,6 +39,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.long
 def test_the_key_is_in_no_output_no_message_and_no_file(start_kernel: Any, sandbox: Any, tmp_path: Path) -> None:
     kernel = start_kernel(KIEGEN_BASE_URL=sandbox.url, KIE_API_KEY=KEY)
     button, gallery = kernel.run(SETUP).split()[-2:]

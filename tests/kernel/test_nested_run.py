@@ -57,6 +57,7 @@ def test_without_it_asyncio_stays_as_it_is(kernel: Any) -> None:
     assert kernel.run("print(hasattr(asyncio, '_nest_patched'))") == "False"
 
 
+@pytest.mark.long
 def test_the_same_script_runs_outside_a_notebook(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIEGEN_BASE_URL", sandbox.url)
     done = subprocess.run(

@@ -45,6 +45,7 @@ def run_all(kernel: Any, name: str) -> list[str]:
     return said
 
 
+@pytest.mark.long
 def test_a_picture_becomes_a_video_once_even_after_every_upload_has_expired(
     start_kernel: Any, lasting: Sandbox, tmp_path: Path
 ) -> None:

@@ -51,7 +51,14 @@ def settings(folder: Path, sandbox: Any) -> dict[str, str]:
     return dict(os.environ) | own
 
 
-@pytest.mark.parametrize("shown", ["Studio(session)", "Gallery(session=session)", "display(Gallery(session=session))"])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "Studio(session)",
+        pytest.param("Gallery(session=session)", marks=pytest.mark.long),
+        pytest.param("display(Gallery(session=session))", marks=pytest.mark.long),
+    ],
+)
 def test_a_cell_leaves_the_widget_and_one_summary_with_the_pictures(kernel: Any, shown: str) -> None:
     kernel.run(f"{START}\nsession.submit(imagen4('a red kite')).result()")
     cell = kernel.start(shown).finish()
@@ -117,6 +124,7 @@ def test_a_gallery_in_a_plain_script_prints_what_it_always_did(tmp_path: Path, s
         assert sheet.format == "PNG"
 
 
+@pytest.mark.long
 def test_nbconvert_shows_the_pictures(tmp_path: Path, sandbox: Any) -> None:
     cells = [
         f"{START}\nsession.submit(imagen4('a red kite')).result()\nsession.submit(imagen4({HOSTILE!r})).result();",

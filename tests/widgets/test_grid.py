@@ -221,6 +221,7 @@ def many(folder: Path, number: int) -> Pairs:
     return found
 
 
+@pytest.mark.long
 def test_many_pictures_get_smaller_and_then_fewer_but_never_more_bytes(tmp_path: Path) -> None:
     pairs = many(tmp_path, 60)
     html = Grid(pairs).html()
