@@ -84,6 +84,9 @@ class Database:
         except StoreError:
             self._writer.dispose()
             raise
+        self._held: Connection | None = (
+            None  # the writer thread's own: taking one from the pool costs as much as it does
+        )
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="kiegen-store", daemon=True)
         self._thread.start()
@@ -216,6 +219,7 @@ class Database:
         self._closed.set()
         self._queue.put(None)
         self._thread.join()
+        self._let_go()
         self._readers.dispose()
         self._writer.dispose()
 
@@ -247,8 +251,24 @@ class Database:
                     fulfil(future, value)
             return
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if self._held is None:
+            self._held = self._writer.connect()
+        try:
+            with self._held.begin():
+                yield self._held
+        except BaseException:
+            self._let_go()  # whatever was wrong with it, the next one is looked at before it is used
+            raise
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
     def _transact(self, batch: list[_Write]) -> list[Any]:
-        with self._writer.begin() as connection:
+        with self._transaction() as connection:
             # First of all, so that on PostgreSQL, too, one kernel writes at a time.
             if self.is_sqlite:
                 connection.info["revision"] = connection.execute(_NEXT_REVISION).scalar_one()
