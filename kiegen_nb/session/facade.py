@@ -155,6 +155,9 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
 
         Raises:
             InvalidParams: the request is not valid any more.
+
+        Example:
+            >>> again = await session.resubmit(session.history("kites")[0])  # doctest: +SKIP
         """
         self._check_open()
         if not isinstance(task, GenerationTask):
@@ -163,12 +166,22 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
         return self._engine.submit(request, prompt_id=task.prompt_id, repeat=task.repeat, fresh=True)
 
     def resume(self) -> list[TaskHandle]:
-        """Send the requests that were still queued when their process ended, and return their handles."""
+        """Send the requests that were still queued when their process ended, and return their handles.
+
+        Example:
+            >>> for handle in session.resume():  # doctest: +SKIP
+            ...     print(handle.task.prompt)
+        """
         self._check_open()
         return self._engine.resume()
 
     def follow_ups(self, task: GenerationTask | TaskHandle) -> tuple[FollowUp, ...]:
-        """Return what can be done with a finished task: extend, 1080p, 4K, upscale, vary."""
+        """Return what can be done with a finished task: extend, 1080p, 4K, upscale, vary.
+
+        Example:
+            >>> [step.name for step in session.follow_ups(film)]  # doctest: +SKIP
+            ['extend', '1080p', '4k']
+        """
         return follow_ups(task if isinstance(task, GenerationTask) else task.task)
 
     def follow_up(
@@ -213,6 +226,9 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
 
         Returns:
             A handle; waiting for it waits for this look too.
+
+        Example:
+            >>> late = await session.refresh(batch.failed[0])  # doctest: +SKIP
         """
         self._check_open()
         self._engine.refresh(task.id)
@@ -225,12 +241,21 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
 
         Raises:
             KiegenError: one of them is pending; nothing was deleted.
+
+        Example:
+            >>> session.delete(session.history()[:3])  # doctest: +SKIP
         """
         self._check_open()
         self._engine.remover.delete([task if isinstance(task, GenerationTask) else task.task for task in tasks])
 
     def restore(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
-        """Undo `delete`."""
+        """Undo `delete`.
+
+        Example:
+            >>> poor = [task for task in session.history("kites") if task.rating == 1]  # doctest: +SKIP
+            >>> session.delete(poor)  # doctest: +SKIP
+            >>> session.restore(poor)  # doctest: +SKIP
+        """
         self._check_open()
         self._engine.remover.restore([task if isinstance(task, GenerationTask) else task.task for task in tasks])
 
@@ -241,12 +266,22 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
 
         Raises:
             ServiceError: with the reason.
+
+        Example:
+            >>> print(f"${session.credits() * 0.005:.2f} left")  # doctest: +SKIP
+            $12.40 left
         """
         self._check_open()
         return self._engine.thread.run(self._engine.service.credits())
 
     async def acredits(self) -> float:
-        """Do the same as `credits`, awaitable."""
+        """Do the same as `credits`, awaitable.
+
+        Example:
+            >>> before = await session.acredits()  # doctest: +SKIP
+            >>> await batch  # doctest: +SKIP
+            >>> before - await session.acredits()  # doctest: +SKIP
+        """
         self._check_open()
         return await awaited(self._engine.thread.submit(self._engine.service.credits()))
 
@@ -261,6 +296,10 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
 
         Raises:
             ServiceError: the list could not be read; the catalogue stays as it was.
+
+        Example:
+            >>> found = await session.refresh_catalogue(["z-image", "google/nano-banana"])  # doctest: +SKIP
+            >>> found["z-image"].schema_date  # doctest: +SKIP
         """
         self._check_open()
         client, engine = self._client, self._engine
@@ -293,7 +332,12 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
     # Ending.
 
     def close(self) -> None:
-        """Stop using the engine; the last session to close ends it. Tasks stay in the store."""
+        """Stop using the engine; the last session to close ends it. Tasks stay in the store.
+
+        Example:
+            >>> session.submit(imagen4("a red kite")).result()  # doctest: +SKIP
+            >>> session.close()  # doctest: +SKIP
+        """
         with self._lock:
             if self._closed:
                 return
@@ -301,7 +345,12 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
         self._shared.leave()
 
     async def aclose(self) -> None:
-        """Do the same as `close`, awaitable."""
+        """Do the same as `close`, awaitable.
+
+        Example:
+            >>> task = await session.submit(imagen4("a kite at dusk"))  # doctest: +SKIP
+            >>> await session.aclose()  # doctest: +SKIP
+        """
         await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:
