@@ -48,7 +48,14 @@ if TYPE_CHECKING:
 
 
 class KiegenError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package.
+
+    Example:
+        >>> try:  # doctest: +SKIP
+        ...     task = session.submit(imagen4("a red kite")).result()
+        ... except KiegenError as error:
+        ...     print(error)
+    """
 
 
 class ConfigurationError(KiegenError):
@@ -90,6 +97,12 @@ class ServiceError(KiegenError):
         message: the service's own words, as text.
         retryable: whether asking again later, unchanged, can help.
         retry_after: seconds the service asked to wait, None if it did not say.
+
+    Example:
+        >>> try:  # doctest: +SKIP
+        ...     balance = session.credits()
+        ... except ServiceError as error:
+        ...     print(error.code, error.retryable)
     """
 
     retryable: ClassVar[bool] = False
@@ -215,7 +228,14 @@ def service_error(code: int, message: str, *, retry_after: float | None = None) 
 
 
 class TaskError(KiegenError):
-    """An error about one task, which it carries as ``.task``."""
+    """An error about one task, which it carries as ``.task``.
+
+    Example:
+        >>> try:  # doctest: +SKIP
+        ...     task = await handle
+        ... except TaskError as error:
+        ...     print(error.task.fail_code, error.task.fail_msg)
+    """
 
     def __init__(self, task: GenerationTask, message: str) -> None:
         self.task = task

@@ -16,7 +16,11 @@ from pydantic.alias_generators import to_camel
 
 
 class TaskStatus(StrEnum):
-    """What is known of a task's outcome."""
+    """What is known of a task's outcome.
+
+    Example:
+        >>> [task.fail_msg for task in session.history() if task.status is TaskStatus.FAILED]  # doctest: +SKIP
+    """
 
     PENDING = "PENDING"
     SUCCESS = "SUCCESS"
@@ -76,6 +80,9 @@ class Asset(_Record):
         sha256: hex digest of the file's bytes.
         size: bytes.
         error: why there is no local copy, None while all is well.
+
+    Example:
+        >>> [(asset.path, asset.width, asset.height) for asset in task.images]  # doctest: +SKIP
     """
 
     kind: AssetKind
@@ -109,6 +116,10 @@ class UploadResult(_Record):
         size: bytes, None if unknown.
         kind: image, video or audio; file where the service did not say.
         source: the path or the URL it can be renewed from.
+
+    Example:
+        >>> upload = session.upload("dog.png")  # doctest: +SKIP
+        >>> upload.mime, upload.size, upload.expires_at  # doctest: +SKIP
     """
 
     download_url: str
@@ -167,6 +178,11 @@ class GenerationTask(_Record):
         rating: 1 to 5, as somebody judged it; None while nobody has.
         comment: what somebody wrote about it, None while nobody has.
         user: who asked for it first: JupyterHub's name for them, else the system's.
+
+    Example:
+        >>> task = session.history("kites")[0]  # doctest: +SKIP
+        >>> task.prompt, task.credits_consumed, task.took  # doctest: +SKIP
+        ('a red kite', 4.0, 7.2)
     """
 
     id: str
@@ -218,7 +234,11 @@ class GenerationTask(_Record):
         return tuple(asset for asset in self.assets if asset.kind is AssetKind.IMAGE)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the task as JSON data, keys in camelCase."""
+        """Return the task as JSON data, keys in camelCase.
+
+        Example:
+            >>> print(json.dumps(task.to_json(), indent=2))  # doctest: +SKIP
+        """
         return self.model_dump(mode="json", by_alias=True)
 
     def _repr_html_(self) -> str:

@@ -129,6 +129,9 @@ class Batch:
         Raises:
             BatchTimeout: it is not finished yet; it goes on.
             SessionClosed: the session was closed meanwhile.
+
+        Example:
+            >>> [task.took for task in batch.wait(timeout=600).results]  # doctest: +SKIP
         """
         self._refuse_engine_thread("wait()")
         future, forget = self._run.ends.when()
@@ -148,6 +151,10 @@ class Batch:
 
         It yields those that failed, too, and ends when all are done or the batch is paused. Each iterator has a place
         of its own; one that begins late begins with those that finished first.
+
+        Example:
+            >>> async for task in batch.as_completed():  # doctest: +SKIP
+            ...     print(task.status, task.prompt)
         """
         return Completions(self._run.ends, self._engine.thread)
 
@@ -186,7 +193,11 @@ class Batch:
         return progress_of(self._engine, self._run)
 
     def pairs(self) -> tuple[tuple[Mapping[str, Any], GenerationTask | None], ...]:
-        """Return each item's axes with its task, in the order of the plan."""
+        """Return each item's axes with its task, in the order of the plan.
+
+        Example:
+            >>> by_seed = {axes["seed"]: task for axes, task in batch.pairs()}  # doctest: +SKIP
+        """
         return tuple(zip((item.axes for item in self.plan), self.tasks, strict=True))
 
     def grid(self, *, x: str | None = None, y: str | None = None, z: str | None = None) -> Any:
@@ -199,6 +210,9 @@ class Batch:
 
         Raises:
             ValueError: there is no such axis, or one is named twice.
+
+        Example:
+            >>> batch.grid(x="seed", y="aspect_ratio")  # doctest: +SKIP
         """
         # A step upwards: showing is the widgets' room, and it is imported only when something is shown.
         from kiegen_nb.widgets.grid import Grid  # noqa: PLC0415
@@ -211,6 +225,9 @@ class Batch:
         Its keys are ``number``, the axes, ``state`` (PENDING, SUCCESS or FAILED), ``task_id``, ``model``, ``prompt``,
         ``seed``, ``cost`` (credits), ``seconds``, ``file`` and ``url`` of the first result, ``error``, ``rating`` and
         ``comment``. Beside an axis of such a name the other is called ``task_seed`` and so on.
+
+        Example:
+            >>> [record["file"] for record in batch.records() if record["state"] == "SUCCESS"]  # doctest: +SKIP
         """
         return [record_of(item, task) for item, task in zip(self.plan, self.tasks, strict=True)]
 
@@ -219,6 +236,9 @@ class Batch:
 
         Raises:
             ConfigurationError: pandas is not installed.
+
+        Example:
+            >>> batch.to_frame().sort_values("seconds").head()  # doctest: +SKIP
         """
         return frame_of(self.records())
 
@@ -230,6 +250,9 @@ class Batch:
 
         Raises:
             MediaError: the folder cannot be written, or its ``manifest.jsonl`` is not one of ours.
+
+        Example:
+            >>> batch.save("paper/figures")  # doctest: +SKIP
         """
         return save_batch(folder, self.name, list(zip(self.plan, self.tasks, strict=True)))
 
@@ -238,6 +261,9 @@ class Batch:
 
         Raises:
             BatchFailed: naming the first of them; it carries their tasks.
+
+        Example:
+            >>> batch.wait().raise_for_failures()  # doctest: +SKIP
         """
         failed = [(item, task) for item, task in zip(self.plan, self.tasks, strict=True) if _has_failed(task)]
         if failed:
@@ -256,6 +282,10 @@ class Batch:
 
         Raises:
             BudgetExceeded: not even the next item fits; the batch stays paused.
+
+        Example:
+            >>> batch.progress.paused  # doctest: +SKIP
+            >>> batch.resume(max_credits=100)  # doctest: +SKIP
         """
         self._refuse_engine_thread("resume()")
 
@@ -271,6 +301,10 @@ class Batch:
 
         Raises:
             StoreError: the task store could not be written; what is left is paused.
+
+        Example:
+            >>> f"{batch.cancel()} of {len(batch)} taken back"  # doctest: +SKIP
+            '12 of 40 taken back'
         """
         self._refuse_engine_thread("cancel()")
         return wait_for(self._engine.thread.submit(self._run.cancel()))
@@ -289,6 +323,10 @@ class Batch:
         Raises:
             BudgetExceeded: that would pass ``max_credits``; nothing is asked anew.
             StoreError: it could not be stored; nothing was sent.
+
+        Example:
+            >>> if batch.retry_failed():  # doctest: +SKIP
+            ...     await batch
         """
         self._refuse_engine_thread("retry_failed()")
         tasks = dict(zip(self._places, self.tasks, strict=True))

@@ -34,6 +34,11 @@ class PlanItem:
         repeat: which of several identical requests it is, from 0.
         axes: axis name -> its value here, in the order of the axes.
         fresh: ask anew whatever there is; this pays again.
+
+    Example:
+        >>> item = sweep(imagen4("a red kite"), seed=[7, 8])[1]
+        >>> item.number, item.axes
+        (1, {'seed': 8})
     """
 
     number: int
@@ -94,6 +99,11 @@ class Plan(Sequence[PlanItem]):
 
         Raises:
             InvalidParams: naming every item that is wrong or stands twice.
+
+        Example:
+            >>> plan = Plan.of([imagen4("a red kite"), market("z-image", prompt="a red kite")])
+            >>> [item.axes["api_model"] for item in plan]
+            ['google/imagen4-fast', 'z-image']
         """
         if isinstance(requests, cls):
             return requests
@@ -142,15 +152,30 @@ class Plan(Sequence[PlanItem]):
         return plan_html(self)
 
     def price(self) -> PlanPrice:
-        """Return what it costs if nothing of it is there yet."""
+        """Return what it costs if nothing of it is there yet.
+
+        Example:
+            >>> sweep(imagen4("a red kite"), seed="1-10").price().usd
+            (0.2, 0.2)
+        """
         return self._price
 
     def prices(self) -> tuple[Price | None, ...]:
-        """Return what each item costs, None where that is unknown."""
+        """Return what each item costs, None where that is unknown.
+
+        Example:
+            >>> [price.high for price in sweep(imagen4("a red kite"), seed=[1, 2]).prices()]
+            [4.0, 4.0]
+        """
         return self._prices
 
     def expected_seconds(self) -> tuple[float, float]:
-        """Return a first guess at how long it takes from the first request to the last result: most take between."""
+        """Return a first guess at how long it takes from the first request to the last result: most take between.
+
+        Example:
+            >>> sweep(imagen4("a red kite"), seed="1-100").expected_seconds()
+            (45.0, 100.0)
+        """
         return expected_seconds(self)
 
     def preview(self, session: Existing | None = None, name: str = "default") -> Preview:
@@ -179,6 +204,9 @@ class Plan(Sequence[PlanItem]):
 
         Raises:
             InvalidParams: the plan has no item of such a number.
+
+        Example:
+            >>> batch = session.batch(plan.fresh([3, 4]), "kites")  # doctest: +SKIP
         """
         wanted = (
             {item.number for item in self} if numbers is None else {numbers} if isinstance(numbers, int) else {*numbers}
@@ -197,6 +225,9 @@ class Plan(Sequence[PlanItem]):
 
         Raises:
             ConfigurationError: pandas is not installed.
+
+        Example:
+            >>> plan.to_frame().groupby("aspect_ratio")["credits_high"].sum()  # doctest: +SKIP
         """
         names = [
             "number",

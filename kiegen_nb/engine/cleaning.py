@@ -31,6 +31,11 @@ class Cleaned:
     Attributes:
         files: how many files.
         bytes: how much room they took.
+
+    Example:
+        >>> cleaned = session.clean(older_than=timedelta(days=7))  # doctest: +SKIP
+        >>> f"{cleaned.bytes / 1e9:.1f} GB freed"  # doctest: +SKIP
+        '1.2 GB freed'
     """
 
     files: int

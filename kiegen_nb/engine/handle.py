@@ -69,6 +69,9 @@ class TaskHandle:
             TaskFailed: it ended without a result; the error carries the task.
             TaskTimeout: it is not finished yet, or ran past its own limit; the error carries the task.
             SessionClosed: the session was closed meanwhile.
+
+        Example:
+            >>> task = session.submit(imagen4("a red kite")).result(timeout=120)  # doctest: +SKIP
         """
         if self._engine.thread.is_current:
             raise WrongThread("result() waits, and on the engine's thread it would wait for itself; await the handle.")
@@ -90,6 +93,10 @@ class TaskHandle:
         """Take the request back if it is not sent yet; return whether it was.
 
         Kie has no way to cancel a task it has accepted: such a task runs on and is paid for.
+
+        Example:
+            >>> if not handle.cancel():  # doctest: +SKIP
+            ...     task = await handle
         """
         return wait_for(self._engine.cancel(self.id))
 
@@ -97,6 +104,9 @@ class TaskHandle:
         """Call back once, on the display thread, as soon as the service has accepted or refused the request.
 
         A service that cannot be reached counts as an answer too: the task says so in its note.
+
+        Example:
+            >>> handle.when_answered(lambda task: print(task.status, task.fail_msg))  # doctest: +SKIP
         """
         self._engine.board.when_answered(self.id, callback)
 

@@ -31,6 +31,10 @@ class Health:
         create_window: seconds.
         next_look_in: seconds until the next look is due; None while nothing is pending.
         pauses: why less happens than could, one sentence each; empty while all is well.
+
+    Example:
+        >>> session.health().pauses  # doctest: +SKIP
+        ('Nothing is sent for 8 s: Kie said too many requests.',)
     """
 
     account: str

@@ -81,6 +81,11 @@ class TaskEvent:
             ``running``, ``noted``, ``paused``, ``succeeded``, ``failed``, ``saving``, ``saved``, ``rated`` or
             ``commented``; ``followed`` for a change another kernel made.
         task: the task after it.
+
+    Example:
+        >>> async for event in session.events("kites"):  # doctest: +SKIP
+        ...     if event.name == "saved":
+        ...         print(event.task.assets[0].path)
     """
 
     at: datetime

@@ -26,7 +26,12 @@ _CROWD_PACE = 0.1  # seconds between two states of such a group
 
 
 class query_keys:  # noqa: N801 - a namespace, spelled as in the web hooks
-    """The keys of queries, for `Session.invalidate`."""
+    """The keys of queries, for `Session.invalidate`.
+
+    Example:
+        >>> query_keys.by_prompt("kites")
+        ('generation-tasks', 'kites')
+    """
 
     ROOT = "generation-tasks"
 
@@ -321,13 +326,20 @@ class TaskQuery(traitlets.HasTraits):
         """Read the group again, look at its pending tasks now, and return ``data``.
 
         A failure does not raise: it is in ``error``, and ``data`` keeps what was known.
+
+        Example:
+            >>> [task.state for task in query.refetch() if task.is_pending]  # doctest: +SKIP
         """
         data = wait_for(self._refetch(self.key[1]))
         self._catch_up()
         return data
 
     async def arefetch(self) -> tuple[GenerationTask, ...]:
-        """Do the same as `refetch`, awaitable."""
+        """Do the same as `refetch`, awaitable.
+
+        Example:
+            >>> newest, *older = await query.arefetch()  # doctest: +SKIP
+        """
         data = await awaited(self._refetch(self.key[1]))
         await asyncio.to_thread(self._catch_up)
         return data

@@ -70,11 +70,19 @@ class UploadHandle:
             ServiceError: the upload host refused it, or could not be reached.
             TimeoutError: it is not finished yet; it goes on.
             SessionClosed: the session was closed meanwhile.
+
+        Example:
+            >>> upload = session.start_upload("film.mp4").result(timeout=300)  # doctest: +SKIP
         """
         return wait_for(self._future, timeout)
 
     def cancel(self) -> None:
-        """End the upload, if it is not finished; nothing of it is kept. Returns at once, on any thread."""
+        """End the upload, if it is not finished; nothing of it is kept. Returns at once, on any thread.
+
+        Example:
+            >>> handle = session.start_upload("the_wrong_film.mp4")  # doctest: +SKIP
+            >>> handle.cancel()  # doctest: +SKIP
+        """
         self.stopped.set()
         with suppress(RuntimeError):  # the session is closed, and with it every upload
             self._thread.loop.call_soon_threadsafe(self._cancel)

@@ -94,6 +94,10 @@ class SessionBatches:
         Raises:
             InvalidParams: an item is wrong; the message names it.
             StoreError: the task store could not be read.
+
+        Example:
+            >>> sum(task is None for task in session.existing(plan, "kites"))  # doctest: +SKIP
+            6
         """
         self._check_open()
         return existing(self._engine, plan_of(plan), checked_prompt_id(name, "name"))
@@ -111,6 +115,9 @@ class SessionBatches:
         Raises:
             ConfigurationError: pandas is not installed.
             StoreError: the task store could not be read.
+
+        Example:
+            >>> session.to_frame("kites").groupby("model")["cost"].sum()  # doctest: +SKIP
         """
         self._check_open()
         group = None if prompt_id is None else checked_prompt_id(prompt_id)

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.loop import awaited
-from kiegen_nb.engine.query import query_keys
 from kiegen_nb.engine.store import user_name
 from kiegen_nb.errors import InvalidParams, SessionClosed
 from kiegen_nb.kie.catalogue import catalogue
@@ -22,6 +21,7 @@ from kiegen_nb.session.checks import checked_prompt_id, checked_repeat
 from kiegen_nb.session.ratings import SessionRatings
 from kiegen_nb.session.sharing import shared_engine
 from kiegen_nb.session.uploads import SessionUploads
+from kiegen_nb.session.watching import SessionWatching
 from kiegen_nb.settings import load_settings
 from kiegen_nb.tasks import GenerationTask
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kiegen_nb.engine.handle import TaskHandle
-    from kiegen_nb.engine.health import Health
-    from kiegen_nb.engine.journal import EventStream
-    from kiegen_nb.engine.query import TaskQuery
-    from kiegen_nb.engine.state import QueryState
     from kiegen_nb.errors import TaskError
     from kiegen_nb.kie.catalogue import Catalogue
     from kiegen_nb.kie.models.base import FollowUp, KieParams
@@ -41,7 +37,7 @@ if TYPE_CHECKING:
 _CATALOGUE = "catalogue"
 
 
-class Session(SessionUploads, SessionBatches, SessionRatings):
+class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
     """Makes pictures and videos, remembers every task, and brings galleries up to date.
 
     Sessions with the same store and account share one engine, however often the cell runs.
@@ -159,6 +155,9 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
 
         Raises:
             InvalidParams: the request is not valid any more.
+
+        Example:
+            >>> again = await session.resubmit(session.history("kites")[0])  # doctest: +SKIP
         """
         self._check_open()
         if not isinstance(task, GenerationTask):
@@ -167,12 +166,22 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
         return self._engine.submit(request, prompt_id=task.prompt_id, repeat=task.repeat, fresh=True)
 
     def resume(self) -> list[TaskHandle]:
-        """Send the requests that were still queued when their process ended, and return their handles."""
+        """Send the requests that were still queued when their process ended, and return their handles.
+
+        Example:
+            >>> for handle in session.resume():  # doctest: +SKIP
+            ...     print(handle.task.prompt)
+        """
         self._check_open()
         return self._engine.resume()
 
     def follow_ups(self, task: GenerationTask | TaskHandle) -> tuple[FollowUp, ...]:
-        """Return what can be done with a finished task: extend, 1080p, 4K, upscale, vary."""
+        """Return what can be done with a finished task: extend, 1080p, 4K, upscale, vary.
+
+        Example:
+            >>> [step.name for step in session.follow_ups(film)]  # doctest: +SKIP
+            ['extend', '1080p', '4k']
+        """
         return follow_ups(task if isinstance(task, GenerationTask) else task.task)
 
     def follow_up(
@@ -217,6 +226,9 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
 
         Returns:
             A handle; waiting for it waits for this look too.
+
+        Example:
+            >>> late = await session.refresh(batch.failed[0])  # doctest: +SKIP
         """
         self._check_open()
         self._engine.refresh(task.id)
@@ -229,99 +241,47 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
 
         Raises:
             KiegenError: one of them is pending; nothing was deleted.
+
+        Example:
+            >>> session.delete(session.history()[:3])  # doctest: +SKIP
         """
         self._check_open()
         self._engine.remover.delete([task if isinstance(task, GenerationTask) else task.task for task in tasks])
 
     def restore(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
-        """Undo `delete`."""
+        """Undo `delete`.
+
+        Example:
+            >>> poor = [task for task in session.history("kites") if task.rating == 1]  # doctest: +SKIP
+            >>> session.delete(poor)  # doctest: +SKIP
+            >>> session.restore(poor)  # doctest: +SKIP
+        """
         self._check_open()
         self._engine.remover.restore([task if isinstance(task, GenerationTask) else task.task for task in tasks])
 
-    # Seeing things.
-
-    def expected_time(self, task: GenerationTask) -> float:
-        """Return the seconds such a task usually takes, by the store's history; else by a first guess."""
-        return self._engine.history.expect(task).median
-
-    def tasks(self, prompt_id: str = "default") -> TaskQuery:
-        """Return a live query on a prompt group."""
-        self._check_open()
-        return self._engine.query(checked_prompt_id(prompt_id))
-
-    def history(self, prompt_id: str | None = None, *, user: str | None = None) -> tuple[GenerationTask, ...]:
-        """Return this account's tasks as the store has them now, newest first, without asking the service.
-
-        Args:
-            prompt_id: only this group; None for all of them.
-            user: only what this user asked for, such as ``session.user``; None for everybody on a shared store.
-
-        Raises:
-            StoreError: the task store could not be read.
-        """
-        self._check_open()
-        prompt_id = None if prompt_id is None else checked_prompt_id(prompt_id)
-        return tuple(self._engine.store.every(prompt_id, user))
-
-    def invalidate(self, key: tuple[str, ...]) -> None:
-        """Have every query under a key read its tasks again.
-
-        Args:
-            key: `query_keys.by_prompt(prompt_id)`, or ``("generation-tasks",)`` for all of them.
-        """
-        self._check_open()
-        if not key or key[0] != query_keys.ROOT:
-            raise ValueError(f"{key!r} is not a key of this package; use query_keys.by_prompt(prompt_id).")
-        self._engine.invalidate(key[1] if len(key) > 1 else None)
-
-    def subscribe(self, prompt_id: str, callback: Callable[[QueryState], object]) -> Callable[[], None]:
-        """Call back with a group's states, on the display thread, at most four times a second.
-
-        Returns:
-            A function that ends it.
-        """
-        self._check_open()
-        return self._engine.subscribe(checked_prompt_id(prompt_id), callback)
-
-    def events(self, prompt_id: str | None = None) -> EventStream:
-        """Return what happens from now on, as an async iterator, for logs and dashboards.
-
-        It ends when the session is closed; a stream nobody holds any more costs nothing.
-
-        Args:
-            prompt_id: only this group; None for all of them.
-
-        Example:
-            >>> async for event in session.events():  # doctest: +SKIP
-            ...     print(event)
-        """
-        self._check_open()
-        return self._engine.events(None if prompt_id is None else checked_prompt_id(prompt_id))
-
-    def health(self) -> Health:
-        """Return what the engine is doing right now and what holds it back: looks per second, budget, pauses.
-
-        Raises:
-            StoreError: the task store could not be read.
-        """
-        self._check_open()
-        return self._engine.health()
-
-    def on_display(self, function: Callable[..., object], *args: object) -> None:
-        """Run a function on the display thread, the one thread that writes to galleries."""
-        self._engine.display.post(function, *args)
+    # The account and the models.
 
     def credits(self) -> float:
         """Return the account's balance in credits (1 credit = 0.005 USD).
 
         Raises:
             ServiceError: with the reason.
+
+        Example:
+            >>> print(f"${session.credits() * 0.005:.2f} left")  # doctest: +SKIP
+            $12.40 left
         """
         self._check_open()
         return self._engine.thread.run(self._engine.service.credits())
 
     async def acredits(self) -> float:
-        """Do the same as `credits`, awaitable."""
+        """Do the same as `credits`, awaitable.
+
+        Example:
+            >>> before = await session.acredits()  # doctest: +SKIP
+            >>> await batch  # doctest: +SKIP
+            >>> before - await session.acredits()  # doctest: +SKIP
+        """
         self._check_open()
         return await awaited(self._engine.thread.submit(self._engine.service.credits()))
 
@@ -336,6 +296,10 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
 
         Raises:
             ServiceError: the list could not be read; the catalogue stays as it was.
+
+        Example:
+            >>> found = await session.refresh_catalogue(["z-image", "google/nano-banana"])  # doctest: +SKIP
+            >>> found["z-image"].schema_date  # doctest: +SKIP
         """
         self._check_open()
         client, engine = self._client, self._engine
@@ -368,7 +332,12 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
     # Ending.
 
     def close(self) -> None:
-        """Stop using the engine; the last session to close ends it. Tasks stay in the store."""
+        """Stop using the engine; the last session to close ends it. Tasks stay in the store.
+
+        Example:
+            >>> session.submit(imagen4("a red kite")).result()  # doctest: +SKIP
+            >>> session.close()  # doctest: +SKIP
+        """
         with self._lock:
             if self._closed:
                 return
@@ -376,7 +345,12 @@ class Session(SessionUploads, SessionBatches, SessionRatings):
         self._shared.leave()
 
     async def aclose(self) -> None:
-        """Do the same as `close`, awaitable."""
+        """Do the same as `close`, awaitable.
+
+        Example:
+            >>> task = await session.submit(imagen4("a kite at dusk"))  # doctest: +SKIP
+            >>> await session.aclose()  # doctest: +SKIP
+        """
         await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:

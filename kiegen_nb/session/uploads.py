@@ -84,7 +84,11 @@ class SessionUploads:
             raise
 
     async def aupload(self, source: str | os.PathLike[str] | bytes | object, **options: Any) -> UploadResult:
-        """Do the same as `upload`, awaitable; cancelling it ends the upload."""
+        """Do the same as `upload`, awaitable; cancelling it ends the upload.
+
+        Example:
+            >>> upload = await session.aupload("dog.png", accept="image")  # doctest: +SKIP
+        """
         handle = await asyncio.to_thread(self.start_upload, source, **options)
         try:
             return await handle
@@ -121,6 +125,9 @@ class SessionUploads:
 
         Raises:
             SessionClosed: this session was closed.
+
+        Example:
+            >>> handle = session.start_upload("film.mp4", on_progress=print)  # doctest: +SKIP
         """
         self._check_open()
         return self._engine.uploads.start(
@@ -139,6 +146,10 @@ class SessionUploads:
 
         Raises:
             StoreError: the task store could not be read.
+
+        Example:
+            >>> [upload.name for upload in session.uploads()]  # doctest: +SKIP
+            ['dog.png', 'film.mp4']
         """
         self._check_open()
         return tuple(self._engine.uploads.store.alive())
@@ -148,6 +159,9 @@ class SessionUploads:
 
         Returns:
             None if the address is no upload of this store.
+
+        Example:
+            >>> print(session.upload_call(upload.download_url))  # doctest: +SKIP
         """
         self._check_open()
         return self._engine.uploads.call_of(address)

@@ -111,6 +111,9 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: there is no such model in the catalogue.
+
+        Example:
+            >>> Form.market("kling-2.6/text-to-video", session=session, prompt_id="films")  # doctest: +SKIP
         """
         return cls(params_for(catalogue[slug].slug), **options)
 
@@ -160,6 +163,9 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: with one sentence per wrong field; each is shown at its field, too.
+
+        Example:
+            >>> session.submit(form.validate(), "kites", repeat=None)  # doctest: +SKIP
         """
         with self._writing:
             try:
@@ -178,6 +184,9 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: for another family, or a field or choice this form does not have.
+
+        Example:
+            >>> form.set({"prompt": "a blue kite", "aspect_ratio": "9:16"})  # doctest: +SKIP
         """
         if isinstance(params, KieParams) and not isinstance(params, self.params_class):
             raise InvalidParams({"": f"this form is for {self.params_class.title}, not {type(params).title}."})
@@ -200,6 +209,9 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: the task is of another family, or holds what this form cannot show.
+
+        Example:
+            >>> form.load(session.history("kites")[0])  # doctest: +SKIP
         """
         self.set(read_params(task.provider_params))
         with self._writing:
@@ -210,11 +222,20 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: a field is wrong; it is shown there.
+
+        Example:
+            >>> form = Form(imagen4("a red kite", seed=7))  # doctest: +SKIP
+            >>> form.as_python()  # doctest: +SKIP
+            "imagen4('a red kite', seed=7)"
         """
         return self.validate().as_python(self._upload_call)
 
     def close(self) -> None:
-        """Close the form and everything in it."""
+        """Close the form and everything in it.
+
+        Example:
+            >>> form.close()  # doctest: +SKIP
+        """
         # ipywidgets calls this from __del__, too, even for a form whose constructor failed.
         children = self.children if "_fields" in self.__dict__ else ()
         super().close()
@@ -227,6 +248,9 @@ class Form(W.VBox):  # type: ignore[misc] # ipywidgets ships no types
         Raises:
             InvalidParams: a field is wrong; it is shown there.
             KiegenError: it cannot be stored, or the request before it has no answer yet.
+
+        Example:
+            >>> task = await form.submit()  # doctest: +SKIP
         """
         handle = self._try_submit()
         if handle is None:

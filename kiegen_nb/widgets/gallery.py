@@ -142,7 +142,12 @@ class Gallery(CodeWidget):
         return self._state.data
 
     def show(self, tasks: Iterable[GenerationTask] | QueryState) -> None:
-        """Show other tasks; for a gallery without a session."""
+        """Show other tasks; for a gallery without a session.
+
+        Example:
+            >>> gallery = Gallery(tasks=batch.results)  # doctest: +SKIP
+            >>> gallery.show(session.history("kites")[:20])  # doctest: +SKIP
+        """
         state = _as_state(tasks)
         self._on_display(self._on_state, state)
         if self._session is None:
@@ -176,7 +181,11 @@ class Gallery(CodeWidget):
         return contact_sheet(tasks, columns=columns) if path is None else contact_sheet(tasks, path, columns=columns)
 
     def close(self) -> None:
-        """Stop following the session and remove every view."""
+        """Stop following the session and remove every view.
+
+        Example:
+            >>> gallery.close()  # doctest: +SKIP
+        """
         # ipywidgets calls this from __del__, too, even for a widget whose constructor failed.
         if self.__dict__.get("_subscribing") is not None:
             with self._subscribing:

@@ -113,6 +113,9 @@ class Grid(Gallery):
 
         Args:
             budget: bytes; pictures get smaller, then fewer, where it would be passed, never words.
+
+        Example:
+            >>> Path("kites.html").write_text(batch.grid().html(), encoding="utf-8")  # doctest: +SKIP
         """
         return grid_html(*self._now, budget=budget)
 
@@ -131,6 +134,9 @@ class Grid(Gallery):
         Raises:
             ValueError: the picture would be too large, whatever the size of its tiles.
             OSError: the PNG cannot be written.
+
+        Example:
+            >>> batch.grid(x="seed").png("kites.png")  # doctest: +SKIP
         """
         sheet = draw_grid(*self._now)
         if path is None:

@@ -45,6 +45,9 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         forms: one per model family, by its name in the JSON form; asking for one builds it.
         market: the tab of the market.
         gallery: the gallery.
+
+    Example:
+        >>> Studio(session, prompt_id="kites")  # doctest: +SKIP
     """
 
     def __init__(self, session: GallerySession | None = None, *, prompt_id: str = "default") -> None:
@@ -104,6 +107,9 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
 
         Raises:
             InvalidParams: there is no form for the task, such as for a follow-up of another one.
+
+        Example:
+            >>> studio.load(batch.results[0])  # doctest: +SKIP
         """
         params = read_params(task.provider_params)
         if isinstance(params, KieMarketParams):
@@ -127,6 +133,9 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         Raises:
             KiegenError: the form has no such field, or there is neither a file nor an address of the result.
             ValueError: the field holds as many as it takes.
+
+        Example:
+            >>> studio.use(task.assets[0])  # doctest: +SKIP
         """
         form, kind = self.form, asset.kind.value
         path = asset.path if hasattr(self.session, "start_upload") else None
@@ -146,7 +155,11 @@ class Studio(W.Box):  # type: ignore[misc] # ipywidgets ships no types
         raise KiegenError(f"{form.params_class.title} takes no {kind} as it is set now. Choose a model that does.")
 
     def close(self) -> None:
-        """Close the forms and the gallery, too."""
+        """Close the forms and the gallery, too.
+
+        Example:
+            >>> studio.close()  # doctest: +SKIP
+        """
         # ipywidgets calls this from __del__, too, even for a studio whose constructor failed.
         if "gallery" in self.__dict__:
             for form in self.forms.built():

@@ -117,7 +117,11 @@ class UploadWidget(CodeWidget):
 
     @classmethod
     def plain(cls, *args: Any, **options: Any) -> PlainUpload:
-        """Return the same without anywidget, for front ends that cannot load it: files of 10 MB in all at a time."""
+        """Return the same without anywidget, for front ends that cannot load it: files of 10 MB in all at a time.
+
+        Example:
+            >>> widget = UploadWidget.plain(session, accept="image")  # doctest: +SKIP
+        """
         from kiegen_nb.widgets.upload_plain import PlainUpload  # noqa: PLC0415 - few need it
 
         return PlainUpload(*args, **options)
@@ -136,6 +140,9 @@ class UploadWidget(CodeWidget):
         Args:
             callback: what to call.
             remove: do not call it any more.
+
+        Example:
+            >>> widget.on_upload(lambda upload: session.submit(veo3("it runs", images=[upload])))  # doctest: +SKIP
         """
         if remove:
             self._callbacks = [known for known in self._callbacks if known != callback]
@@ -148,15 +155,26 @@ class UploadWidget(CodeWidget):
         Args:
             path: the file.
             name: what it is called in the list; its own name if None.
+
+        Example:
+            >>> widget.add("pictures/dog.png", name="the dog")  # doctest: +SKIP
         """
         self._session.on_display(self._add, Path(path), name)
 
     def remove(self, upload: UploadResult | str) -> None:
-        """Take an upload, or its address, off the list; Kie deletes it by itself. Returns at once, on any thread."""
+        """Take an upload, or its address, off the list; Kie deletes it by itself. Returns at once, on any thread.
+
+        Example:
+            >>> widget.remove(widget.uploads[-1])  # doctest: +SKIP
+        """
         self._session.on_display(self._remove_address, str(upload))
 
     def close(self) -> None:
-        """End what is under way, and remove every view."""
+        """End what is under way, and remove every view.
+
+        Example:
+            >>> widget.close()  # doctest: +SKIP
+        """
         # ipywidgets calls this from __del__, too, even for a widget whose constructor failed.
         if "_ending" in self.__dict__ and not self._closed:
             self._closed = True

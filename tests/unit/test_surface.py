@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
+from doctest import DocTestParser
 from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import kiegen_nb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 PACKAGE = Path(kiegen_nb.__file__).parent
 HEAVY = (
@@ -49,6 +56,44 @@ UPWARDS = {
 }
 # Rooms side by side that must not know each other: the engine speaks to a service through its protocol alone.
 STRANGERS = ({"engine", "kie"}, {"server", "kie"})
+
+# Of the errors these three show how they are caught; the others are caught likewise.
+CAUGHT = {"KiegenError", "ServiceError", "TaskError"}
+# Whose methods people call in cells.
+HELD = (
+    "Batch",
+    "Form",
+    "Gallery",
+    "GenerationTask",
+    "Grid",
+    "Plan",
+    "Session",
+    "Studio",
+    "TaskHandle",
+    "TaskQuery",
+    "UploadHandle",
+    "UploadWidget",
+)
+# Public to other modules, but nothing to be called in a cell, so without an example: method -> why.
+PLUMBING = {
+    "Form.is_shown": "the studio asks it where a result fits",
+    "SessionWatching.on_display": "widgets write on the display thread with it",
+    "UploadHandle.begin": "the uploader says it",
+    "UploadHandle.progress": "the uploader says it",
+    "UploadHandle.end": "the uploader says it",
+}
+# What a name stands for in an example.
+MEANT = {
+    "batch": ("Batch",),
+    "form": ("Form",),
+    "gallery": ("Gallery",),
+    "handle": ("TaskHandle", "UploadHandle"),
+    "plan": ("Plan",),
+    "query": ("TaskQuery",),
+    "session": ("Session",),
+    "studio": ("Studio",),
+    "widget": ("UploadWidget",),
+}
 
 
 class Imports(ast.NodeVisitor):
@@ -223,3 +268,93 @@ def test_every_listed_step_upwards_is_still_taken() -> None:
 def test_no_module_is_too_long_to_be_read_at_once(module: str) -> None:
     lines = MODULES[module].read_text(encoding="utf-8").count("\n")
     assert lines <= LONGEST, f"{module} has {lines} lines"
+
+
+def own_methods(name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the methods a class has of this package, by where they are defined."""
+    for owner in getattr(kiegen_nb, name).__mro__:
+        if owner.__module__.partition(".")[0] == "kiegen_nb":
+            for called, value in vars(owner).items():
+                method = getattr(value, "__func__", value)
+                if not called.startswith("_") and inspect.isfunction(method):
+                    yield f"{owner.__name__}.{called}", method
+
+
+METHODS = dict(found for name in HELD for found in own_methods(name))
+
+
+def is_told_by_an_example(name: str) -> bool:
+    value = getattr(kiegen_nb, name)
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return name in CAUGHT
+    return not isinstance(value, UnionType)  # Python gives it no docstring of its own
+
+
+SHOWN: dict[str, Any] = {
+    **{name: getattr(kiegen_nb, name) for name in kiegen_nb.__all__ if is_told_by_an_example(name)},
+    **{name: method for name, method in METHODS.items() if name not in PLUMBING},
+}
+
+
+def example_of(name: str) -> str:
+    """Return the code of a name's example."""
+    return "".join(one.source for one in DocTestParser().get_examples(inspect.getdoc(SHOWN[name]) or ""))
+
+
+def tree_of(name: str) -> ast.Module:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST
+    tree = compile(example_of(name), name, "exec", flags)
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_public_docstring_has_one_example(name: str) -> None:
+    before, *sections = (inspect.getdoc(SHOWN[name]) or "").split("\nExample:\n")
+    assert len(sections) == 1
+    assert ">>>" in sections[0]
+    assert ">>>" not in before
+
+
+def test_only_methods_that_are_there_go_without_an_example() -> None:
+    assert set(PLUMBING) - set(METHODS) == set()
+    assert {name for name in PLUMBING if ">>>" in (METHODS[name].__doc__ or "")} == set()
+
+
+def test_no_two_examples_are_the_same() -> None:
+    assert len({example_of(name) for name in SHOWN}) == len(SHOWN)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_example_is_python_in_a_cell(name: str) -> None:
+    assert tree_of(name).body
+
+
+def meant_by(called: ast.expr) -> list[tuple[Callable[..., object], bool]]:
+    """Return what a call in an example may call, and whether that takes a ``self`` first; nothing of others' names."""
+    if isinstance(called, ast.Name):
+        return [(getattr(kiegen_nb, called.id), False)] if called.id in kiegen_nb.__all__ else []
+    if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
+        return []
+    name = called.value.id
+    if name in kiegen_nb.__all__:
+        return [(getattr(getattr(kiegen_nb, name), called.attr), False)]
+    found = [getattr(getattr(kiegen_nb, owner), called.attr, None) for owner in MEANT.get(name, ())]
+    assert name not in MEANT or any(found), f"{ast.unparse(called)} is no method"
+    return [(method, inspect.isfunction(method)) for method in found if method is not None]
+
+
+def takes(called: Callable[..., object], call: ast.Call, *, with_self: bool) -> bool:
+    positional = [None] * (with_self + len(call.args))
+    try:
+        inspect.signature(called).bind(*positional, **{str(one.arg): None for one in call.keywords})
+    except TypeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_calls_of_every_example_fit_their_signatures(name: str) -> None:
+    for call in ast.walk(tree_of(name)):
+        if isinstance(call, ast.Call) and (meant := meant_by(call.func)):
+            assert any(takes(one, call, with_self=with_self) for one, with_self in meant), ast.unparse(call)
