@@ -6,6 +6,7 @@ function render({ model, el }) {
   const view = Math.random().toString(36).slice(2);
   let skew = 0; // ms to add to this computer's clock to get the kernel's
   let live = true;
+  const early = []; // files that came before the kernel's first message, which says what fits here
 
   const input = h('input', 'ku-hidden', { type: 'file', tabindex: -1, 'aria-label': 'Files to upload' });
   const button = press('ku-choose', '', () => input.click(), icon('upload'), h('span', '', {}, 'Choose files'));
@@ -52,7 +53,12 @@ function render({ model, el }) {
 
   function take(files) {
     const found = [...files];
-    if (!live || !found.length || !ctx.piece) return;
+    if (!live || !found.length) return;
+    if (!ctx.piece) {
+      early.push(...found);
+      ctx.note('The files are taken as soon as the kernel answers.');
+      return;
+    }
     sender.choose(input.multiple ? found : found.slice(0, 1));
     if (found.length > 1 && !input.multiple) ctx.note('Only the first file was taken; one fits here.');
   }
@@ -93,6 +99,7 @@ function render({ model, el }) {
 
   function onSnapshot(message) {
     ctx.piece = message.piece;
+    if (early.length) ctx.note('');
     input.multiple = message.multiple;
     input.accept = message.accept.map((kind) => `${kind}/*`).join(',');
     const words = { image: 'pictures', video: 'videos', audio: 'sounds' };
@@ -102,6 +109,7 @@ function render({ model, el }) {
     hint.textContent = `or drop ${all} here` + (kinds.includes('pictures') ? ', or paste a picture' : '');
     message.items.forEach(sender.onItem);
     items.snapshot(message.items.map((item) => ({ ...item, seen: Date.now() })));
+    take(early.splice(0));
   }
 
   function onMessage(message, buffers = []) {

@@ -84,6 +84,20 @@ def test_a_file_comes_in_pieces_and_its_name_is_text(opened: Any, page: Page, *,
     assert made.errors == []
 
 
+def test_files_that_come_before_the_kernel_has_answered_are_taken_then(opened: Any, page: Page) -> None:
+    made, session = opened()
+    page.evaluate("() => { window.open_view(); }")
+    given: Any = [{"name": "early.png", "mimeType": "image/png", "buffer": png()}]
+    page.locator(".ku input").last.set_input_files(given)
+    note = page.get_by_text("The files are taken as soon as the kernel answers.")
+    assert note.is_visible()
+    assert page.locator(".ku-item").count() == 0
+    made.serve(lambda: len(session.started) == 1)
+    assert session.started[0].options["name"] == "early.png"
+    assert not note.is_visible()
+    assert made.errors == []
+
+
 def test_a_file_the_browser_cannot_draw_is_drawn_by_the_kernel(opened: Any, page: Page) -> None:
     made, session = opened()
     # As browsers give files whose ending they do not know: without a type.
