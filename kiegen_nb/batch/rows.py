@@ -62,6 +62,7 @@ def read_cell(text: str, known: Known) -> Any:
     """Return a cell's value by its field's type; what cannot be read stays the text it is, to be refused as such.
 
     Example:
+        >>> from kiegen_nb.batch.fields import Known
         >>> read_cell("0,5", Known(types=frozenset({"number"})))
         0.5
     """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import inspect
 import subprocess
 import sys
-from doctest import DocTestParser
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any
@@ -298,7 +298,7 @@ SHOWN: dict[str, Any] = {
 
 def example_of(name: str) -> str:
     """Return the code of a name's example."""
-    return "".join(one.source for one in DocTestParser().get_examples(inspect.getdoc(SHOWN[name]) or ""))
+    return "".join(one.source for one in doctest.DocTestParser().get_examples(inspect.getdoc(SHOWN[name]) or ""))
 
 
 def tree_of(name: str) -> ast.Module:
@@ -358,3 +358,17 @@ def test_the_calls_of_every_example_fit_their_signatures(name: str) -> None:
     for call in ast.walk(tree_of(name)):
         if isinstance(call, ast.Call) and (meant := meant_by(call.func)):
             assert any(takes(one, call, with_self=with_self) for one, with_self in meant), ast.unparse(call)
+
+
+def has_true_examples(file: Path) -> bool:
+    """Whether a module has an example that needs no session, and so can be run as it stands."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return any(line.lstrip().startswith(">>>") and "+SKIP" not in line for line in lines)
+
+
+@pytest.mark.parametrize("module", [name for name, file in MODULES.items() if has_true_examples(file)])
+def test_the_examples_are_true(module: str) -> None:
+    names = {name: getattr(kiegen_nb, name) for name in kiegen_nb.__all__}
+    done = doctest.testmod(importlib.import_module(module), extraglobs=names)
+    assert done.attempted > 0
+    assert done.failed == 0

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import json
 import math
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import kiegen_nb
 from kiegen_nb import (
     InvalidParams,
     catalogue,
@@ -31,7 +28,6 @@ from kiegen_nb import (
     sweep,
     veo3,
 )
-from kiegen_nb.batch.fields import Known
 from kiegen_nb.kie.models.imagen4 import KieImagen4Params
 from kiegen_nb.kie.validation import example
 from kiegen_nb.tasks import AssetKind, UploadResult
@@ -431,11 +427,3 @@ def test_every_market_model_can_be_a_base() -> None:
         base = market(slug, **example(catalogue[slug]))
         [item] = sweep(base)
         assert (item.params, item.params.identity()) == (base, base.identity())
-
-
-@pytest.mark.parametrize("module", ["axes", "numbers", "plan", "rows"])
-def test_the_examples_are_true(module: str) -> None:
-    names = {name: getattr(kiegen_nb, name) for name in ("fixed_seeds", "imagen4", "market", "search_replace", "sweep")}
-    done = doctest.testmod(import_module(f"kiegen_nb.batch.{module}"), extraglobs={**names, "Known": Known})
-    assert done.attempted > 0
-    assert done.failed == 0
