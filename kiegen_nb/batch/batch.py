@@ -127,6 +127,7 @@ class Batch:
             The batch.
 
         Raises:
+            WrongThread: on the engine's own thread, where it would wait for itself.
             BatchTimeout: it is not finished yet; it goes on.
             SessionClosed: the session was closed meanwhile.
 
@@ -281,6 +282,7 @@ class Batch:
             max_credits: a new limit for the whole batch, what is spent included; None leaves the limit as it is.
 
         Raises:
+            WrongThread: on the engine's own thread, where it would wait for itself.
             BudgetExceeded: not even the next item fits; the batch stays paused.
 
         Example:
@@ -300,6 +302,7 @@ class Batch:
         Kie cannot cancel what it has accepted: those run on and are paid for.
 
         Raises:
+            WrongThread: on the engine's own thread, where it would wait for itself.
             StoreError: the task store could not be written; what is left is paused.
 
         Example:
@@ -321,6 +324,7 @@ class Batch:
             even_if_charged: ask those anew, too; they may then be paid for twice.
 
         Raises:
+            WrongThread: on the engine's own thread, where it would wait for itself.
             BudgetExceeded: that would pass ``max_credits``; nothing is asked anew.
             StoreError: it could not be stored; nothing was sent.
 

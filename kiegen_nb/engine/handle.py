@@ -66,6 +66,7 @@ class TaskHandle:
             timeout: seconds to wait; None waits as long as it takes.
 
         Raises:
+            WrongThread: on the engine's own thread, where it would wait for itself.
             TaskFailed: it ended without a result; the error carries the task.
             TaskTimeout: it is not finished yet, or ran past its own limit; the error carries the task.
             SessionClosed: the session was closed meanwhile.

@@ -113,6 +113,7 @@ class SessionBatches:
             prompt_id: only this group; None for all of them.
 
         Raises:
+            InvalidParams: that is no name of a group.
             ConfigurationError: pandas is not installed.
             StoreError: the task store could not be read.
 

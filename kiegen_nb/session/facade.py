@@ -40,7 +40,8 @@ _CATALOGUE = "catalogue"
 class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
     """Makes pictures and videos, remembers every task, and brings galleries up to date.
 
-    Sessions with the same store and account share one engine, however often the cell runs.
+    Sessions with the same store and account share one engine, however often the cell runs. After `close()` calls that
+    need the engine raise `SessionClosed`.
 
     Args:
         api_key: Kie's key; else ``KIE_API_KEY``, a ``.env`` file, keyring or Colab's secrets. Without one, and

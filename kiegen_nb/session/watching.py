@@ -39,6 +39,9 @@ class SessionWatching:
     def tasks(self, prompt_id: str = "default") -> TaskQuery:
         """Return a live query on a prompt group.
 
+        Raises:
+            InvalidParams: that is no name of a group.
+
         Example:
             >>> [task.prompt for task in session.tasks("kites").refetch()]  # doctest: +SKIP
         """
@@ -53,6 +56,7 @@ class SessionWatching:
             user: only what this user asked for, such as ``session.user``; None for everybody on a shared store.
 
         Raises:
+            InvalidParams: that is no name of a group.
             StoreError: the task store could not be read.
 
         Example:
@@ -68,6 +72,9 @@ class SessionWatching:
         Args:
             key: `query_keys.by_prompt(prompt_id)`, or ``("generation-tasks",)`` for all of them.
 
+        Raises:
+            ValueError: that is no key of this package.
+
         Example:
             >>> session.invalidate(query_keys.by_prompt("kites"))  # doctest: +SKIP
         """
@@ -81,6 +88,9 @@ class SessionWatching:
 
         Returns:
             A function that ends it.
+
+        Raises:
+            InvalidParams: that is no name of a group.
 
         Example:
             >>> end = session.subscribe("kites", lambda state: print(len(state.data), "tasks"))  # doctest: +SKIP
@@ -96,6 +106,9 @@ class SessionWatching:
 
         Args:
             prompt_id: only this group; None for all of them.
+
+        Raises:
+            InvalidParams: that is no name of a group.
 
         Example:
             >>> async for event in session.events():  # doctest: +SKIP

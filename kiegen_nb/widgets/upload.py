@@ -117,7 +117,7 @@ class UploadWidget(CodeWidget):
 
     @classmethod
     def plain(cls, *args: Any, **options: Any) -> PlainUpload:
-        """Return the same without anywidget, for front ends that cannot load it: files of 10 MB in all at a time.
+        """Return a simple one for front ends that cannot load anywidget: files of 10 MB in all at a time.
 
         Example:
             >>> widget = UploadWidget.plain(session, accept="image")  # doctest: +SKIP
