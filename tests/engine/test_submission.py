@@ -50,6 +50,29 @@ def test_the_row_is_on_disk_as_submitting_before_the_request_goes_out(engine: En
     assert len(kie.creates) == 1
 
 
+def test_closing_waits_for_the_answer_to_a_create_on_its_way_and_no_longer(
+    engine: Engine, kie: Kie, location: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "kiegen_nb")
+    sent, answered = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        sent.set()
+        assert answered.wait(PATIENCE)
+
+    kie.before_create = hold
+    submit(engine)
+    assert sent.wait(PATIENCE)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    until(lambda: engine.is_closed)
+    answered.set()
+    closing.join(PATIENCE)
+    assert stored(location) == [("watching", "ext a")]
+    # Its clock stands still: had it waited for anything but the answer, it would have been too late.
+    assert "engine.late" not in {getattr(record, "event", "") for record in caplog.records}
+
+
 def test_a_submitted_task_is_in_the_store_before_submit_returns(engine: Engine, location: str) -> None:
     handle = submit(engine)
     assert len(stored(location)) == 1

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from kiegen_nb.errors import ConfigurationError
-from kiegen_nb.settings import data_folder, is_loopback, load_settings
+from kiegen_nb.settings import certificates, data_folder, is_loopback, load_settings
 
 KEY = "kie-0123456789"
 
@@ -167,3 +167,9 @@ def test_a_locked_keyring_means_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_data_folder_is_made() -> None:
     assert data_folder().is_dir()
+
+
+def test_the_certificates_are_read_once_for_all_connections() -> None:
+    assert certificates(trust_env=True) is certificates(trust_env=True)
+    assert certificates(trust_env=False) is certificates(trust_env=False)
+    assert certificates(trust_env=False).get_ca_certs()
