@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
+import json
 import logging
 import socket
 import subprocess
@@ -72,7 +74,7 @@ class Script:
 class Server:
     """A real server that gives every request one answer, and remembers what the callers called themselves."""
 
-    def __init__(self, status: int, headers: dict[str, str]) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         seen: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -82,8 +84,9 @@ class Server:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             do_GET = do_POST = answer  # noqa: N815 - http.server's names
 
@@ -135,11 +138,11 @@ def sandbox(sandbox_url: str) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[int, dict[str, str]], Server]]:
+def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(status: int, headers: dict[str, str]) -> Server:
-        servers.append(Server(status, headers))
+    def start(status: int, headers: dict[str, str], body: bytes = b"") -> Server:
+        servers.append(Server(status, headers, body))
         return servers[-1]
 
     yield start
@@ -383,7 +386,7 @@ async def test_the_key_goes_to_the_configured_host_with_a_browserlike_name() -> 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_no_request_follows_a_redirect(serve: Callable[[int, dict[str, str]], Server], status: int) -> None:
+async def test_no_request_follows_a_redirect(serve: Callable[..., Server], status: int) -> None:
     elsewhere = serve(200, {})
     here = serve(status, {"Location": f"{elsewhere.url}/steal"})
     async with client_of(here.url) as client:
@@ -395,8 +398,15 @@ async def test_no_request_follows_a_redirect(serve: Callable[[int, dict[str, str
     assert elsewhere.seen == []
 
 
+async def test_answers_may_come_compressed(serve: Callable[..., Server]) -> None:
+    body = gzip.compress(json.dumps({"code": 200, "msg": "success", "data": 42.5}).encode())
+    here = serve(200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, body)
+    async with client_of(here.url) as client:
+        assert await client.credits() == 42.5
+
+
 async def test_a_proxy_never_stands_between_us_and_this_machine(
-    sandbox: Sandbox, serve: Callable[[int, dict[str, str]], Server], monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(502, {})
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
