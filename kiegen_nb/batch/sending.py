@@ -151,7 +151,9 @@ class Run:
 
     def returned(self, task_id: str, error: KiegenError | None) -> None:
         """Take in that a request is queued still: it was taken back, or it could not be sent."""
-        place = self._by_task[task_id]
+        place = self._by_task.get(task_id)
+        if place is None:
+            return  # it has only just been asked for, and is put in line with the others
         place.is_sent = False
         self.spending.drop(task_id)
         self._put_in_line(place)

@@ -143,7 +143,7 @@ class Engine:
             raise
         if ours:
             note("submit.stored", task.id)
-        ours = ours or self.held.pick_up(task.id)
+        ours = ours or self.held.ask_for(task.id)
         self.remover.bring_back(task)
         handle = TaskHandle(self, task)
         context = contextvars.copy_context()
@@ -159,14 +159,17 @@ class Engine:
         loose = [self.current(task_id) for task_id in self.held.loose()]
         taken = [task for task in wait_for(self.store.take_queued()) if not self.held.is_held(task.id)]
         for task in [*filter(None, loose), *taken]:
-            try:
-                request = self.service.prepare(task.provider_params)
-            except KiegenError as error:
-                note("submit.impossible", task.id, str(error))
-                continue
-            self.on_loop(self._adopt, task, request, contextvars.copy_context())
-            handles.append(TaskHandle(self, task))
+            if (request := self._prepared(task)) is not None:
+                self.on_loop(self._adopt, task, request, contextvars.copy_context())
+                handles.append(TaskHandle(self, task))
         return handles
+
+    def _prepared(self, task: GenerationTask) -> Request | None:
+        try:
+            return self.service.prepare(task.provider_params)
+        except KiegenError as error:
+            note("submit.impossible", task.id, str(error))
+            return None
 
     def refresh(self, task_id: str) -> None:
         """Look at a task once more now, or fetch its missing files again."""
@@ -326,6 +329,13 @@ class Engine:
         if request is not None:
             context.run(self.thread.spawn, self.send(task, request))
 
+    def send_on(self, task: GenerationTask) -> None:
+        """Send a queued task that a process which ended was to send, and this one waits for; on the loop."""
+        if (owner := self.held.lay_down(task.id)) is not None:
+            owner.returned(task.id, None)
+        elif self.held.pick_up(task.id) and (request := self._prepared(task)) is not None:
+            self.thread.spawn(self.send(task, request))
+
     async def send(self, task: GenerationTask, request: Request, *, patient: bool = False) -> None:
         """See a queued request through to its answer; a patient one stays queued where all are refused for now."""
         if task.id in self.sending:
@@ -377,8 +387,7 @@ class Engine:
 
     async def _refetch(self, prompt_id: str) -> tuple[GenerationTask, ...]:
         found = await self.hub.load(prompt_id)
-        looks = [self._poller.look_now(task) for task in found if task.id in self._poller.watching]
-        await asyncio.gather(*looks)
+        await asyncio.gather(*(self._poller.look_now(task) for task in found if task.id in self._poller.watching))
         return await self.hub.load(prompt_id)
 
     def _begin_watching(self) -> None:

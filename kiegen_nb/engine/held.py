@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kiegen_nb.engine.loop import wait_for
 from kiegen_nb.engine.store_asks import MOST_AT_ONCE
 from kiegen_nb.errors import WrongThread
+from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from kiegen_nb.engine.store_asks import Ask
     from kiegen_nb.errors import KiegenError
     from kiegen_nb.tasks import GenerationTask
+
+QUEUED = Activity.QUEUED
 
 
 class Owner(Protocol):
@@ -36,6 +39,7 @@ class Held:
         self._lock = threading.Lock()
         self._idle: dict[str, None] = {}  # queued and ours, and nobody sends it now
         self._owners: dict[str, Owner] = {}
+        self._awaited: set[str] = set()  # another kernel was to send them when a cell of this one asked, too
 
     def claim(self, task_ids: Iterable[str], owner: Owner) -> None:
         """Have requests sent by a batch from now on, whoever was to send them before."""
@@ -75,11 +79,33 @@ class Held:
                 del self._idle[task_id]
             return found
 
+    def ask_for(self, task_id: str) -> bool:
+        """Take a request to send it; where somebody else is to, wait for that instead, and return False."""
+        taken = self.pick_up(task_id)
+        if not taken:
+            with self._lock:
+                self._awaited.add(task_id)
+        return taken
+
+    def awaited(self, current: Callable[[str], GenerationTask | None]) -> set[str]:
+        """Return the queued requests that are waited for here and may be somebody else's to send.
+
+        Args:
+            current: gives a task as last seen.
+        """
+        with self._lock:
+            ids = self._awaited | {task_id for task_id in self._owners if task_id not in self._idle}
+            known = {task_id: current(task_id) for task_id in ids}
+            queued = {task_id for task_id, task in known.items() if task is not None and task.activity is QUEUED}
+            self._awaited -= {task_id for task_id, task in known.items() if task is not None} - queued
+            return queued
+
     def forget(self, task_id: str) -> None:
         """Take in that a request is finished."""
         with self._lock:
             self._idle.pop(task_id, None)
             self._owners.pop(task_id, None)
+            self._awaited.discard(task_id)
 
 
 class Host(Protocol):

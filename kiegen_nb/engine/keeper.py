@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from kiegen_nb.engine.clock import as_datetime
 from kiegen_nb.engine.journal import note
+from kiegen_nb.engine.store_asks import MOST_AT_ONCE
 from kiegen_nb.engine.transitions import Unconfirmed
 from kiegen_nb.errors import KiegenError
 from kiegen_nb.tasks import Activity
 
 if TYPE_CHECKING:
     from kiegen_nb.engine.clock import Clock
+    from kiegen_nb.engine.held import Held
     from kiegen_nb.engine.journal import Journal
     from kiegen_nb.engine.limits import Limits
     from kiegen_nb.engine.query import QueryHub
@@ -33,6 +35,10 @@ class Host(Protocol):
     limits: Limits
     hub: QueryHub
     journal: Journal
+    held: Held
+
+    def current(self, task_id: str) -> GenerationTask | None:
+        """Return the task as last seen."""
 
     @property
     def busy_with(self) -> frozenset[str]:
@@ -53,6 +59,9 @@ class Host(Protocol):
 
     def save(self, task: GenerationTask) -> None:
         """Fetch the files of a task that has succeeded."""
+
+    def send_on(self, task: GenerationTask) -> None:
+        """Send a queued task that a process which ended was to send."""
 
     async def dispatch(self, task_id: str, event: Event) -> GenerationTask:
         """Store an event and tell everybody; return the task after it."""
@@ -83,12 +92,12 @@ class Keeper:
             was_stirred = self._stirred.is_set()
             self._stirred.clear()
             try:
-                if busy or was_stirred or await self._follow():
+                if busy or was_stirred or await self._follow() or self._awaited():
                     busy = await self._round()
             except KiegenError as error:
                 note("store.trouble", message=str(error))
                 busy = True
-            looks_again = busy or self._host.hub.is_watched or self._host.journal.is_open
+            looks_again = busy or self._host.hub.is_watched or self._host.journal.is_open or self._awaited()
             await self._host.clock.wait(self._stirred, FOLLOW_SECONDS if looks_again else None)
             if self._stirred.is_set():
                 await self._host.clock.sleep(_BURST)
@@ -109,10 +118,25 @@ class Keeper:
                 host.save(task)
             else:
                 await host.watch(task)
+        await self._take_awaited()
         # Asked first: whatever is committed after this is found by the next round, or by the reading below.
         busy = await asyncio.to_thread(host.store.is_busy)
         await self._follow()
         return busy
+
+    def _awaited(self) -> set[str]:
+        return self._host.held.awaited(self._host.current)
+
+    async def _take_awaited(self) -> None:
+        """Send what a cell of this kernel waits for, if the kernel that was to send it has ended."""
+        host = self._host
+        if awaited := self._awaited():
+            free = sorted(awaited & await asyncio.to_thread(host.store.free_queued))[:MOST_AT_ONCE]
+            if not free:
+                return
+            for task in await asyncio.wrap_future(host.store.take_queued(free)):
+                note("lease.taken", task.id)
+                host.send_on(task)
 
     async def _follow(self) -> bool:
         """Take in what other kernels changed; return whether there was anything."""

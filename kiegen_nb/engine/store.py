@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, true, update
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.store_asks import StoreAsks
@@ -179,21 +179,42 @@ class Store(StoreAsks):
 
         return self._database.write(work)
 
-    def take_queued(self) -> Future[list[GenerationTask]]:
-        """Lease the account's queued tasks that no living process is about to send, and return them."""
-        claimed: set[str] = set()
-        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED], claimed))
+    def free_queued(self) -> set[str]:
+        """Return the ids of the account's queued tasks that no living process is about to send."""
+        with self._database.read() as connection:
+            queued = and_(_t.account == self._account, _t.activity == Activity.QUEUED.value)
+            return set(connection.execute(select(_t.id).where(queued, self._free(connection))).scalars())
 
-    def _claim(self, connection: Connection, activities: list[Activity], claimed: set[str]) -> list[GenerationTask]:
+    def take_queued(self, task_ids: Sequence[str] | None = None) -> Future[list[GenerationTask]]:
+        """Lease the account's queued tasks that no living process is about to send, and return them.
+
+        Args:
+            task_ids: only these; None takes all of them.
+        """
+        claimed: set[str] = set()
+        among = true() if task_ids is None else _t.id.in_(task_ids)
+        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED], claimed, among))
+
+    def _free(self, connection: Connection) -> ColumnElement[bool]:
+        """Return the condition that nobody alive looks after a row."""
         owners = select(_t.lease_owner).where(_t.account == self._account, _t.lease_owner.is_not(None)).distinct()
         dead = [owner for owner in connection.execute(owners).scalars() if _is_dead(owner)]
-        free = or_(_t.lease_until.is_(None), _t.lease_until < self._lapsed(connection), _t.lease_owner.in_(dead))
+        return or_(_t.lease_until.is_(None), _t.lease_until < self._lapsed(connection), _t.lease_owner.in_(dead))
+
+    def _claim(
+        self,
+        connection: Connection,
+        activities: list[Activity],
+        claimed: set[str],
+        among: ColumnElement[bool] | None = None,
+    ) -> list[GenerationTask]:
+        free = self._free(connection)
         if claimed:  # by a commit whose answer was lost
             free = or_(free, and_(_t.id.in_(claimed), _t.lease_owner == self.owner))
         words = [activity.value for activity in activities]
         query = (
             update(schema.tasks)
-            .where(_t.account == self._account, _t.activity.in_(words), free)
+            .where(_t.account == self._account, _t.activity.in_(words), free, true() if among is None else among)
             .values(**self._lease(connection))
             .returning(*schema.tasks.columns)
         )

@@ -421,6 +421,27 @@ def start(sandbox: Sandbox, key: str, tmp_path: Path) -> Iterator[Callable[..., 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_batch_that_two_kernels_ask_for_goes_on_in_one_when_the_other_dies(
+    start: Callable[..., Kernel], sandbox: Sandbox, key: str
+) -> None:
+    prompts = [f"a red kite {number:03}, sandbox:seconds=4-10" for number in range(50)]
+    first, second = start("first", prompts), start("second", prompts)
+    assert first.hear()["ready"]
+    assert second.hear()["ready"]
+    assert first.tell("batch") == {"asked": 50}
+    assert second.tell("batch") == {"asked": 50}
+    first.kill()
+
+    ended = second.tell("wait")
+    assert [one["prompt"] for one in ended] == prompts
+    doubtful = [one for one in ended if one["code"] == "UNCONFIRMED"]
+    well = [one for one in ended if one["status"] == "SUCCESS"]
+    assert len(doubtful) + len(well) == 50
+    assert len({one["external"] for one in well}) == len(well)
+    assert len(well) <= creates(sandbox, key) <= 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize(
     ("event", "times"),
     [

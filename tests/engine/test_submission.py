@@ -270,3 +270,27 @@ def test_the_answer_is_told_once_the_service_has_spoken(engine: Engine, kie: Kie
     gate.set()
     assert told.wait(PATIENCE)
     assert handle.status is TaskStatus.PENDING
+
+
+def test_a_request_is_sent_by_the_kernel_that_waits_for_it_once_the_one_that_was_to_send_it_has_ended(
+    make_engine: Callable[..., Engine], kie: Kie, clock: FakeClock
+) -> None:
+    kie.on_create = [envelope(None, 429, "too fast")]
+    one, other = make_engine(), make_engine()
+    first = submit(one)
+    until_requeued(kie, first, 1)
+    twin = submit(other)
+    assert twin.id == first.id
+    settle(other)
+    clock.advance(3)
+    settle(other)
+    assert len(kie.creates) == 1, "the other one lives, and will send it"
+    one.close()
+
+    def accepted() -> bool:
+        clock.advance(1)
+        return twin.task.external_task_id is not None
+
+    until(accepted)
+    settle(other)
+    assert len(kie.creates) == 2
