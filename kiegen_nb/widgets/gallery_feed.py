@@ -128,6 +128,6 @@ def _chunks(names: list[str], size: int) -> Iterator[list[str]]:
 
 def _bytes_of(path: Path | None) -> bytes | None:
     try:
-        return path.read_bytes() if path is not None else None
+        return (path.read_bytes() or None) if path is not None else None
     except OSError:
         return None

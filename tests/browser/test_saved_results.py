@@ -153,7 +153,7 @@ def test_what_ends_after_its_cell_is_in_the_saved_notebook(open_notebook: Callab
 def test_what_ends_after_the_page_is_shown_from_the_output_folder_and_the_header_names_the_cell(
     open_notebook: Callable[..., Any], way: str
 ) -> None:
-    group = way.replace(" ", "-")
+    group = f"after-{way}".replace(" ", "-")
     slow = f"a slow sunrise over a {group}, sandbox:seconds=20"
     notebook = open_notebook(f"{group}.ipynb", *cells(group, "a red kite", slow))
     page = notebook.page

@@ -319,6 +319,20 @@ def test_a_missing_thumbnail_is_no_error(session: FakeSession, tmp_path: Path) -
     assert buffers == []
 
 
+def test_an_empty_thumbnail_is_left_out(session: FakeSession, tmp_path: Path) -> None:
+    asset = picture(tmp_path, "a")
+    session.become(finished("a", asset))
+    assert asset.thumbnail is not None
+    asset.thumbnail.write_bytes(b"")  # as somebody's own program leaves it for a moment
+    gallery = Gallery("kites", session=session)
+    sent = record(gallery)
+    from_browser(gallery, type="ready", view="v1")
+    session.display()
+    [(content, buffers)] = sent
+    assert content["thumbs"] == []
+    assert buffers == []
+
+
 # Full size and refresh
 
 
