@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -128,13 +129,18 @@ def upload_host(base_url: str, upload_url: str | None) -> str | None:
     return KIE_UPLOAD_URL if host == "kie.ai" or host.endswith(".kie.ai") else None
 
 
-@cache
 def certificates(*, trust_env: bool) -> ssl.SSLContext:
-    """Return the certificates every connection of this process trusts; reading them takes longer than a request.
+    """Return the certificates that connections trust, read once: that takes longer than a request.
 
     Args:
         trust_env: whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` may name others than certifi's.
     """
+    named = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")] if trust_env else []
+    return _certificates(trust_env, *named)
+
+
+@cache
+def _certificates(trust_env: bool, *_named: str | None) -> ssl.SSLContext:
     import httpx  # noqa: PLC0415 - slow to import, and reading settings needs none of it
 
     return httpx.create_ssl_context(trust_env=trust_env)

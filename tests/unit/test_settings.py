@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import types
 from pathlib import Path
@@ -169,7 +170,13 @@ def test_the_data_folder_is_made() -> None:
     assert data_folder().is_dir()
 
 
-def test_the_certificates_are_read_once_for_all_connections() -> None:
-    assert certificates(trust_env=True) is certificates(trust_env=True)
+def test_the_certificates_are_read_once_for_all_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = certificates(trust_env=True)
+    assert certificates(trust_env=True) is usual
     assert certificates(trust_env=False) is certificates(trust_env=False)
-    assert certificates(trust_env=False).get_ca_certs()
+    one = usual.get_ca_certs(binary_form=True)[0]
+    own = tmp_path / "own.pem"
+    own.write_text(ssl.DER_cert_to_PEM_cert(one))
+    monkeypatch.setenv("SSL_CERT_FILE", str(own))
+    assert certificates(trust_env=True).get_ca_certs(binary_form=True) == [one], "whoever names others is heard"
+    assert certificates(trust_env=False) is certificates(trust_env=False)
