@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kiegen_nb.errors import KiegenError
     from kiegen_nb.tasks import GenerationTask
 
-QUEUED = Activity.QUEUED
-
 
 class Owner(Protocol):
     """A batch, as far as it is told what became of its requests."""
@@ -95,10 +93,11 @@ class Held:
         """
         with self._lock:
             ids = self._awaited | {task_id for task_id in self._owners if task_id not in self._idle}
-            known = {task_id: current(task_id) for task_id in ids}
-            queued = {task_id for task_id, task in known.items() if task is not None and task.activity is QUEUED}
-            self._awaited -= {task_id for task_id, task in known.items() if task is not None} - queued
-            return queued
+        known = {task_id: task for task_id in ids if (task := current(task_id)) is not None}
+        queued = {task_id for task_id, task in known.items() if task.activity is Activity.QUEUED}
+        with self._lock:
+            self._awaited -= known.keys() - queued
+        return queued
 
     def forget(self, task_id: str) -> None:
         """Take in that a request is finished."""

@@ -63,13 +63,15 @@ class Board:
     def when_finished(self, task_id: str, future: Future[GenerationTask]) -> Callable[[], None]:
         """Fill a future with the task once it is finished; return what forgets the future."""
         with self._lock:
-            task = self._tasks.get(task_id)
-            if self._closed:
-                fail(future, SessionClosed("The session is closed; the task is kept in the store."))
-            elif task is not None and self._is_over(task):
-                fulfil(future, task)
-            else:
+            closed, task = self._closed, self._tasks.get(task_id)
+            over = task is not None and self._is_over(task)
+            if not closed and not over:
                 self._waiters.setdefault(task_id, []).append(future)
+        # Outside: what the future tells may ask this board for another task.
+        if closed:
+            fail(future, SessionClosed("The session is closed; the task is kept in the store."))
+        elif task is not None and over:
+            fulfil(future, task)
 
         def forget() -> None:
             with self._lock:
