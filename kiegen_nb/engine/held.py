@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kiegen_nb.errors import KiegenError
     from kiegen_nb.tasks import GenerationTask
 
+UNSENT = (Activity.QUEUED, Activity.SUBMITTING)
+
 
 class Owner(Protocol):
     """A batch, as far as it is told what became of its requests."""
@@ -86,7 +88,9 @@ class Held:
         return taken
 
     def awaited(self, current: Callable[[str], GenerationTask | None]) -> set[str]:
-        """Return the queued requests that are waited for here and may be somebody else's to send.
+        """Return the requests that are waited for here, are not sent as far as is known, and may be somebody else's.
+
+        What another kernel did last is seen a moment later: one that seems to be on its way may be queued again.
 
         Args:
             current: gives a task as last seen.
@@ -94,10 +98,10 @@ class Held:
         with self._lock:
             ids = self._awaited | {task_id for task_id in self._owners if task_id not in self._idle}
         known = {task_id: task for task_id in ids if (task := current(task_id)) is not None}
-        queued = {task_id for task_id, task in known.items() if task.activity is Activity.QUEUED}
+        unsent = {task_id for task_id, task in known.items() if task.activity in UNSENT}
         with self._lock:
-            self._awaited -= known.keys() - queued
-        return queued
+            self._awaited -= known.keys() - unsent
+        return unsent
 
     def forget(self, task_id: str) -> None:
         """Take in that a request is finished."""
