@@ -76,8 +76,8 @@ def start_sandbox() -> type[Sandbox]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox sixty times faster than life."""
-    running = Sandbox("--speed", "60")
+    """A sandbox twenty times faster than life."""
+    running = Sandbox("--speed", "20")
     yield running
     running.stop()
 
