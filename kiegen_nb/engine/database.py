@@ -84,9 +84,8 @@ class Database:
         except StoreError:
             self._writer.dispose()
             raise
-        self._held: Connection | None = (
-            None  # the writer thread's own: taking one from the pool costs as much as it does
-        )
+        # The writer thread keeps its connection: taking one from the pool costs as much as a small transaction.
+        self._held: Connection | None = None
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="kiegen-store", daemon=True)
         self._thread.start()

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, true, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from kiegen_nb.engine import schema
 from kiegen_nb.engine.store_asks import StoreAsks
@@ -192,8 +192,8 @@ class Store(StoreAsks):
             task_ids: only these; None takes all of them.
         """
         claimed: set[str] = set()
-        among = true() if task_ids is None else _t.id.in_(task_ids)
-        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED], claimed, among))
+        among = () if task_ids is None else (_t.id.in_(task_ids),)
+        return self._database.write(lambda connection: self._claim(connection, [Activity.QUEUED], claimed, *among))
 
     def _free(self, connection: Connection) -> ColumnElement[bool]:
         """Return the condition that nobody alive looks after a row."""
@@ -206,7 +206,7 @@ class Store(StoreAsks):
         connection: Connection,
         activities: list[Activity],
         claimed: set[str],
-        among: ColumnElement[bool] | None = None,
+        *among: ColumnElement[bool],
     ) -> list[GenerationTask]:
         free = self._free(connection)
         if claimed:  # by a commit whose answer was lost
@@ -214,7 +214,7 @@ class Store(StoreAsks):
         words = [activity.value for activity in activities]
         query = (
             update(schema.tasks)
-            .where(_t.account == self._account, _t.activity.in_(words), free, true() if among is None else among)
+            .where(_t.account == self._account, _t.activity.in_(words), free, *among)
             .values(**self._lease(connection))
             .returning(*schema.tasks.columns)
         )
