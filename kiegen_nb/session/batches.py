@@ -8,7 +8,7 @@ from kiegen_nb.batch.asking import checked_concurrency, existing, plan_of
 from kiegen_nb.batch.batch import Batch
 from kiegen_nb.batch.records import ROW_COLUMNS, frame_of, record_of_row
 from kiegen_nb.batch.spending import Spending
-from kiegen_nb.session.checks import checked_prompt_id
+from kiegen_nb.session.checks import checked_group, checked_prompt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -121,5 +121,4 @@ class SessionBatches:
             >>> session.to_frame("kites").groupby("model")["cost"].sum()  # doctest: +SKIP
         """
         self._check_open()
-        group = None if prompt_id is None else checked_prompt_id(prompt_id)
-        return frame_of(map(record_of_row, self._engine.store.rows(group)), ROW_COLUMNS)
+        return frame_of(map(record_of_row, self._engine.store.rows(checked_group(prompt_id))), ROW_COLUMNS)

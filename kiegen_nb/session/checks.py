@@ -22,6 +22,15 @@ def checked_prompt_id(prompt_id: object, called: str = "prompt_id") -> str:
     return prompt_id
 
 
+def checked_group(prompt_id: object) -> str | None:
+    """Return a group's name, None for all groups.
+
+    Raises:
+        InvalidParams: it is neither.
+    """
+    return None if prompt_id is None else checked_prompt_id(prompt_id)
+
+
 def checked_repeat(repeat: object) -> int | None:
     """Return which of several identical requests is meant.
 

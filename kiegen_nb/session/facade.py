@@ -183,7 +183,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
             >>> [step.name for step in session.follow_ups(film)]  # doctest: +SKIP
             ['extend', '1080p', '4k']
         """
-        return follow_ups(task if isinstance(task, GenerationTask) else task.task)
+        return follow_ups(_task_of(task))
 
     def follow_up(
         self,
@@ -210,7 +210,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
             >>> longer = await session.follow_up(film, "extend", prompt="it turns and dives")  # doctest: +SKIP
         """
         self._check_open()
-        parent = task if isinstance(task, GenerationTask) else task.task
+        parent = _task_of(task)
         offered = {step.name: step for step in follow_ups(parent)}
         if name not in offered:
             known = ", ".join(offered) or "none, as long as it is no success"
@@ -233,7 +233,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
         """
         self._check_open()
         self._engine.refresh(task.id)
-        return self._engine.handle(task if isinstance(task, GenerationTask) else task.task)
+        return self._engine.handle(_task_of(task))
 
     def delete(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
         """Take finished tasks out of every gallery; their files go to ``.deleted`` in the output folder and stay there.
@@ -247,7 +247,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
             >>> session.delete(session.history()[:3])  # doctest: +SKIP
         """
         self._check_open()
-        self._engine.remover.delete([task if isinstance(task, GenerationTask) else task.task for task in tasks])
+        self._engine.remover.delete([_task_of(task) for task in tasks])
 
     def restore(self, tasks: Iterable[GenerationTask | TaskHandle]) -> None:
         """Undo `delete`.
@@ -258,7 +258,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
             >>> session.restore(poor)  # doctest: +SKIP
         """
         self._check_open()
-        self._engine.remover.restore([task if isinstance(task, GenerationTask) else task.task for task in tasks])
+        self._engine.remover.restore([_task_of(task) for task in tasks])
 
     # The account and the models.
 
@@ -374,3 +374,7 @@ class Session(SessionUploads, SessionBatches, SessionWatching, SessionRatings):
     def _check_open(self) -> None:
         if self._closed:
             raise SessionClosed
+
+
+def _task_of(task: GenerationTask | TaskHandle) -> GenerationTask:
+    return task if isinstance(task, GenerationTask) else task.task

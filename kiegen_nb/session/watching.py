@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiegen_nb.engine.query import query_keys
-from kiegen_nb.session.checks import checked_prompt_id
+from kiegen_nb.session.checks import checked_group, checked_prompt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,7 @@ class SessionWatching:
             >>> best = [task for task in session.history("kites") if task.rating == 5]  # doctest: +SKIP
         """
         self._check_open()
-        prompt_id = None if prompt_id is None else checked_prompt_id(prompt_id)
-        return tuple(self._engine.store.every(prompt_id, user))
+        return tuple(self._engine.store.every(checked_group(prompt_id), user))
 
     def invalidate(self, key: tuple[str, ...]) -> None:
         """Have every query under a key read its tasks again.
@@ -115,7 +114,7 @@ class SessionWatching:
             ...     print(event)
         """
         self._check_open()
-        return self._engine.events(None if prompt_id is None else checked_prompt_id(prompt_id))
+        return self._engine.events(checked_group(prompt_id))
 
     def health(self) -> Health:
         """Return what the engine is doing right now and what holds it back: looks per second, budget, pauses.
