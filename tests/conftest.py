@@ -14,7 +14,7 @@ from kiegen_nb.session import Session
 from tests.support.sandboxes import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.support.postgres import Postgres
@@ -49,6 +49,21 @@ def runs_long(config: pytest.Config) -> bool:
 def left_out(item: pytest.Item) -> bool:
     """Whether a test is a long one of a short run."""
     return item.get_closest_marker("long") is not None and not runs_long(item.config)
+
+
+def sampled(values: Sequence[str], every: int) -> list[Any]:
+    """Return parameters of which a short run takes every so many-th, from the first."""
+    return [value if n % every == 0 else pytest.param(value, marks=pytest.mark.long) for n, value in enumerate(values)]
+
+
+def wanted_parameters(request: pytest.FixtureRequest) -> list[Any]:
+    """Return the parameters of all tests that run now in the module which asks."""
+    return [
+        value
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec") and not left_out(item)
+        for value in item.callspec.params.values()
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from kiegen_nb.sandbox import checks, plans, prices, records
 from kiegen_nb.sandbox.films import Shot, film
+from tests.conftest import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,13 +166,7 @@ def test_there_are_196_models_and_two_stable_twins() -> None:
     assert len(CATALOGUE) == 198
 
 
-@pytest.mark.parametrize(
-    "slug",
-    [
-        slug if number % SAMPLE == 0 else pytest.param(slug, marks=pytest.mark.long)
-        for number, slug in enumerate(sorted(CATALOGUE))
-    ],
-)
+@pytest.mark.parametrize("slug", sampled(sorted(CATALOGUE), SAMPLE))
 def test_the_smallest_request_makes_the_right_kind_of_result(market: Market, slug: str) -> None:
     record = market.finished(slug, smallest(slug), key=slug)
     assert (record["state"], record["model"], record["successFlag"]) == ("success", slug, 1)

@@ -16,7 +16,7 @@ from kiegen_nb.kie.models.veo3 import veo3
 from kiegen_nb.kie.validation import example
 from kiegen_nb.session import Session
 from kiegen_nb.tasks import AssetKind, GenerationTask, TaskStatus
-from tests.conftest import left_out
+from tests.conftest import sampled, wanted_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,22 +58,12 @@ def walk(tmp_path_factory: pytest.TempPathFactory, start_sandbox: Any) -> Iterat
 @pytest.fixture(scope="module")
 def handles(walk: Session, request: pytest.FixtureRequest) -> dict[str, TaskHandle]:
     """All that are looked at, at once, as a person with a very large notebook would."""
-    wanted = {
-        item.callspec.params.get("slug")
-        for item in request.session.items
-        if hasattr(item, "callspec") and not left_out(item)
-    }
+    wanted = set(wanted_parameters(request))
     slugs = [slug for slug in SLUGS if slug in wanted]
     return {slug: walk.submit(market(slug, **example(catalogue[slug])), prompt_id="market") for slug in slugs}
 
 
-def is_sampled(slug: str) -> bool:
-    return SLUGS.index(slug) % SAMPLE == 0
-
-
-@pytest.mark.parametrize(
-    "slug", [slug if is_sampled(slug) else pytest.param(slug, marks=pytest.mark.long) for slug in SLUGS]
-)
+@pytest.mark.parametrize("slug", sampled(SLUGS, SAMPLE))
 def test_every_slug_ends_with_its_kind_of_result_on_disk(handles: dict[str, TaskHandle], slug: str) -> None:
     task = handles[slug].result(PATIENCE)
     assert task.status is TaskStatus.SUCCESS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kiegen_nb.tasks import UNCONFIRMED
-from tests.conftest import left_out, runs_long
+from tests.conftest import runs_long, wanted_parameters
 from tests.support.kills import UNDISTURBED, Point, Trials
 from tests.support.victim import PAIR, PROMPTS, TORN
 
@@ -72,12 +72,7 @@ def trials(
         int.from_bytes(os.urandom(4)) if seed is None else seed,
     )
     # Begun here, so that the trials of later tests run while the first waits for its own.
-    ours = (
-        item
-        for item in request.session.items
-        if item.path == request.path and hasattr(item, "callspec") and not left_out(item)
-    )
-    running.begin([point for item in ours for point in item.callspec.params.values()])
+    running.begin(wanted_parameters(request))
     yield running
     running.close()
 
